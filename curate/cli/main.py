@@ -1,0 +1,103 @@
+"""The ``curate`` command: commands are imported when they are called, so the gate starts fast."""
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from curate import __version__
+from curate.errors import CurateError
+
+COMMANDS: dict[str, str] = {
+    "analyze-prompts": "curate.cli.prompts:analyze_prompts",
+    "check-license": "curate.cli.licenses:check_license",
+    "check-policy": "curate.cli.licenses:check_policy",
+    "demo": "curate.cli.demo:demo",
+    "distill": "curate.cli.distill:distill",
+    "filter-prompts": "curate.cli.prompts:filter_prompts",
+    "run": "curate.cli.runs:run",
+    "show-license": "curate.cli.licenses:show_license",
+    "verify-run": "curate.cli.runs:verify_run",
+}
+"""Every command and the function behind it."""
+
+SUMMARIES: dict[str, str] = {
+    "analyze-prompts": "Measure diversity, and shift against a reference.",
+    "check-license": "May this model teach? Allow, review or deny, with the evidence.",
+    "check-policy": "Check a policy file, or print the schema for editors.",
+    "demo": "The whole job, end to end, on the embedded default.",
+    "distill": "Teach a student, given the tickets of both gates.",
+    "filter-prompts": "Drop what is not worth asking, with a reason for every row.",
+    "run": "All of it, gated, into a run folder that proves it.",
+    "show-license": "What the catalogue knows, and where it stands.",
+    "verify-run": "Re-hash a run folder and name the first thing that differs.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of all commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, name = place.split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="curate")
+@click.option("-v", "--verbose", count=True, help="Say more; twice for debugging.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
+@click.pass_context
+def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
+    r"""Gate a distillation: may this teacher teach, are these prompts worth asking, and can we prove it?
+
+    \b
+    Exit codes: 0 allowed, done · 2 usage · 3 denied · 4 needs review · 5 wrong input
+                6 something outside is missing · 7 a file changed · 8 the run broke · 130 Ctrl-C
+    """
+    level = logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    ctx.obj = {"quiet": quiet, "verbose": verbose}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; every error of the tree becomes one line and its exit code."""
+    sys.exit(run_command(arguments))
+
+
+def run_command(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    try:
+        result: Any = group.main(args=arguments, prog_name="curate", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("curate: interrupted", err=True)
+        return 130
+    except click.ClickException as usage:
+        usage.show()
+        return usage.exit_code
+    except CurateError as error:
+        click.echo(f"curate: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0

@@ -1,0 +1,59 @@
+"""Options and output shared by the commands."""
+
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+
+from curate.artifact import write_text
+
+Command = Callable[..., Any]
+
+
+def today() -> date:
+    """The one place that asks the clock which day it is."""
+    return date.today()  # noqa: DTZ011 – a waiver ends on the signer's calendar day
+
+
+def policy_option(command: Command) -> Command:
+    """``-p/--policy NAME|FILE``."""
+    return click.option(
+        "-p",
+        "--policy",
+        "policy_name",
+        default="default",
+        envvar="CURATE_POLICY",
+        show_default=True,
+        help="A shipped policy by name, or a policy file.",
+    )(command)
+
+
+def cards_option(command: Command) -> Command:
+    """``--cards DIR``, repeatable."""
+    return click.option(
+        "--cards",
+        "cards",
+        multiple=True,
+        envvar="CURATE_CARDS",
+        type=click.Path(path_type=Path),
+        help="Folder with models/<owner>__<name>/README.md and datasets/…; may be repeated.",
+    )(command)
+
+
+def output_option(command: Command) -> Command:
+    """``-o/--output FILE``."""
+    return click.option(
+        "-o", "--output", type=click.Path(path_type=Path), help="Write the result here instead of standard output."
+    )(command)
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Results go to standard output or to the file that was asked for, atomically."""
+    if output is None or str(output) == "-":
+        sys.stdout.write(text if text.endswith("\n") else text + "\n")
+        sys.stdout.flush()
+    else:
+        write_text(output, text)

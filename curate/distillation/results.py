@@ -1,0 +1,70 @@
+"""What the distillation wing leaves behind. Loads no torch."""
+
+from typing import ClassVar, Literal
+
+from curate.artifact import Artifact, Value
+from curate.distillation.config import DistillConfig
+
+
+class Quality(Value):
+    """A model on held-out prompts; None where it does not apply (KL of the teacher to itself is 0)."""
+
+    perplexity: float | None = None
+    """exp of the mean negative log-likelihood of answer tokens."""
+    kl_to_teacher: float | None = None
+    """Mean forward KL per answer token, nats, temperature 1."""
+    top1_agreement: float | None = None
+    """Share of answer tokens whose most likely token is the teacher's."""
+    accuracy: float | None = None
+    """Exact match of greedy answers, where the evaluation file has true ones."""
+
+
+class Footprint(Value):
+    """What a model costs."""
+
+    parameters: int
+    bytes: int
+    ms_per_token: float | None = None
+    """Median milliseconds a greedy token, batch of one, on the recorded machine."""
+    peak_memory_bytes: int | None = None
+
+
+class LossPoint(Value):
+    """One logged step: every term unweighted, and the weighted total."""
+
+    step: int
+    total: float
+    terms: dict[str, float]
+    learning_rate: float
+    tokens_per_s: float
+
+
+class TrainingReport(Artifact):
+    """One distillation, measured."""
+
+    DATED: ClassVar[tuple[str, ...]] = ("wall_s", "tokens_per_s", "machine", "curve", "footprints")
+
+    kind: Literal["curate/training-report@1"] = "curate/training-report@1"
+    config: DistillConfig
+    teacher_ref: str
+    teacher_decision_sha256: str
+    dataset_decision_sha256: str
+    prompts_trained: int
+    prompts_held_out: int
+    answers_from_file: int
+    answers_from_teacher: int
+    steps: int
+    tokens: int
+    """Answer tokens the student learned from, over all epochs."""
+    curve: tuple[LossPoint, ...]
+    teacher: Quality
+    before: Quality
+    after: Quality
+    footprints: dict[str, Footprint]
+    """teacher, student."""
+    student_sha256: str
+    """``sha256_folder`` of the exported student."""
+    tokens_per_s: float | None = None
+    wall_s: float | None = None
+    versions: dict[str, str] = {}
+    machine: dict[str, str] = {}

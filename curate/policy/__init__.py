@@ -1,0 +1,19 @@
+"""Norms: what an organisation accepts, as one validated YAML file with a digest."""
+
+from curate.policy.document import Policy, load_policy, policies_folder, policy_names, read_policy
+from curate.policy.prompts import Option, PromptPolicy
+from curate.policy.teachers import LicensePolicy
+from curate.policy.waivers import Waiver, apply_waivers
+
+__all__ = [
+    "LicensePolicy",
+    "Option",
+    "Policy",
+    "PromptPolicy",
+    "Waiver",
+    "apply_waivers",
+    "load_policy",
+    "policies_folder",
+    "policy_names",
+    "read_policy",
+]

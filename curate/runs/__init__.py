@@ -1,0 +1,1 @@
+"""All of it, gated and provable: configuration, trail, pipeline, verification."""
