@@ -94,7 +94,7 @@ def table(rows: Sequence[Sequence[Cell]], headers: Sequence[str], *, width: int 
     columns = [[row[i] for row in shown] for i in range(len(heads))]
     widths = [max(map(display_width, [head, *column])) for head, column in zip(heads, columns, strict=True)]
     widths = _fit(widths, width - 2 * (len(widths) - 1))
-    right = [any(column) and all(_is_numeric(cell) for cell in column) for column in columns]
+    right = [any(column) and all(is_numeric(cell) for cell in column) for column in columns]
     lines = [heads, ["─" * cells for cells in widths], *shown]
     return "\n".join(
         "  ".join(
@@ -109,7 +109,7 @@ def _cell(value: Cell) -> str:
     return escape_controls(value) if isinstance(value, str) else format_number(value)
 
 
-def _is_numeric(cell: str) -> bool:
+def is_numeric(cell: str) -> bool:
     """Whether a cell reads as a number, a dash or nothing."""
     return cell in ("", ABSENT) or _NUMERIC.fullmatch(cell) is not None
 
@@ -178,12 +178,11 @@ def training_text(report: TrainingReport, baseline: TrainingReport | None = None
     ``baseline`` is the same student trained without the teacher's distributions, where one was trained.
     """
     models = compared_models(report, baseline)
-    head = (
-        f"{escape_controls(report.teacher_ref)} → {escape_controls(report.config.student.name)}: "
-        f"{report.steps:,} steps on {report.prompts_trained:,} prompts ({report.tokens:,} answer tokens)"
-        + (f" in {format_seconds(report.wall_s)}" if report.wall_s is not None else "")
-    )
-    parts = [shorten(head, width)]
+    took = f" in {format_seconds(report.wall_s)}" if report.wall_s is not None else ""
+    parts = [
+        f"{bound_text(report.teacher_ref, 80)} → {bound_text(report.config.student.name, 80)}\n"
+        f"{report.steps:,} steps on {report.prompts_trained:,} prompts, {report.tokens:,} answer tokens{took}"
+    ]
     if rows := quality_rows(models):
         parts.append(table(rows, [f"on {report.prompts_held_out:,} held-out prompts", *models], width=width))
     if rows := footprint_rows(report):
