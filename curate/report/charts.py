@@ -142,6 +142,7 @@ def drops_by_filter(report: FilterReport) -> Figure | None:
     return Figure(
         name="drops",
         title="Kept and dropped",
+        is_open=True,
         caption=caption,
         panels=(Panel(svg=draw(bars([row["what"] for row in rows]), rows, name="drops", label=caption)),),
         headers=("filter", "rows in", "dropped", "share"),
@@ -193,10 +194,11 @@ def cluster_shares(clusters: Sequence[Cluster], limit: int = 12) -> Figure | Non
     return Figure(
         name="clusters",
         title="Clusters against the reference" if compared else "Clusters",
+        is_open=True,
         caption=caption,
         panels=(Panel(svg=svg),),
         legend=tuple(legend),
-        headers=("cluster", "share", "reference", "times the reference"),
+        headers=("cluster", "share", "reference", "ratio"),
         rows=tuple(
             (name, format_share(cluster.share), format_share(cluster.reference_share), _times(cluster))
             for name, cluster in zip(names, ranked, strict=True)

@@ -1,13 +1,14 @@
 """Charts of a distillation: losses by term, quality before and after, what teacher and student cost."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import isfinite
+from math import ceil, floor, isfinite, log10
 from typing import Any
 
 from curate.distillation.results import Footprint, LossPoint, Quality, TrainingReport
 from curate.report.charts import bars, fit_width
 from curate.report.figures import Figure, Panel, spread
 from curate.report.numbers import format_bytes, format_count, format_number, format_ratio, is_measured
+from curate.report.recipe import quality_sentence
 from curate.report.svg import BLUE, GREY, INK, MUTED, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
 from curate.report.text import QUALITIES, bound_text, footprint_rows, quality_rows
 
@@ -60,8 +61,12 @@ def _curve_panel(name: str, points: Sequence[tuple[int, float]], place: int) -> 
     smallest, largest = (pick(value for _, value in points) for pick in (min, max))
     is_log = smallest > 0 and largest / smallest > LOG_FROM
     alt = load_altair()
-    scale = alt.Scale(type="log") if is_log else alt.Scale(zero=smallest >= 0, nice=True)
-    y = alt.Y("loss:Q", title=None, scale=scale, axis=alt.Axis(tickCount=4, format="~g" if is_log else "~r"))
+    if is_log:
+        scale = alt.Scale(type="log", nice=False, domain=[smallest * 0.8, largest * 1.2])
+        axis = alt.Axis(values=_powers(smallest, largest), format="~g")
+    else:
+        scale, axis = alt.Scale(zero=smallest >= 0, nice=True), alt.Axis(tickCount=4, format="~r")
+    y = alt.Y("loss:Q", title=None, scale=scale, axis=axis)
     plain = alt.Chart(alt.NamedData("rows")).encode(
         x=alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=4))
     )
@@ -74,6 +79,14 @@ def _curve_panel(name: str, points: Sequence[tuple[int, float]], place: int) -> 
     label = f"{name}: {format_number(points[0][1])} at first, {format_number(points[-1][1])} at last"
     title = f"{name} (log scale)" if is_log else name
     return Panel(title=title, svg=draw(styled(sized), rows, name=f"loss{place}", label=label))
+
+
+def _powers(smallest: float, largest: float) -> list[float]:
+    """Powers of ten within a range, with their halves and fifths where there are few."""
+    exponents = range(floor(log10(smallest)), ceil(log10(largest)) + 1)
+    steps = (1, 2, 5) if len(exponents) <= 3 else (1,)
+    marks = [step * 10.0**exponent for exponent in exponents for step in steps]
+    return [mark for mark in marks if smallest * 0.8 <= mark <= largest * 1.2]
 
 
 def _moving_mean(values: Sequence[float]) -> list[float]:
@@ -92,15 +105,15 @@ def quality_bars(models: Mapping[str, Quality]) -> Figure | None:
     drawn = tuple(panel for panel in panels if panel)
     if not drawn:
         return None
-    rows = quality_rows(models)
-    said = "; ".join(
-        f"{row[0]} " + ", ".join(f"{value} ({model})" for model, value in zip(models, row[1:], strict=True))
-        for row in rows
-    )
     return Figure(
-        name="quality", title="Before and after", caption=f"On held-out prompts: {said}.", panels=drawn,
-        headers=("measure", *models), rows=tuple(tuple(row) for row in rows),
-    )  # fmt: skip
+        name="quality",
+        title="Before and after",
+        caption=f"On held-out prompts. {quality_sentence(models)}",
+        panels=drawn,
+        headers=("measure", *models),
+        rows=tuple(tuple(row) for row in quality_rows(models)),
+        is_open=True,
+    )
 
 
 def footprint_bars(report: TrainingReport) -> Figure | None:
@@ -124,6 +137,7 @@ def footprint_bars(report: TrainingReport) -> Figure | None:
     return Figure(
         name="cost",
         title="Size and speed",
+        is_open=True,
         caption=_cost_caption(costs),
         panels=drawn,
         headers=("cost", "teacher", "student", "smaller by"),
@@ -171,9 +185,7 @@ def _measure_panel(
 def _points(order: Sequence[str]) -> Any:  # noqa: ANN401 – an Altair chart
     """Points on a logarithmic scale with their numbers beside them."""
     alt = load_altair()
-    y = alt.Y(
-        "what:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, grid=True, labelPadding=8)
-    )
+    y = alt.Y("what:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
     plain = alt.Chart(alt.NamedData("rows")).encode(
         y=y, x=alt.X("count:Q", title=None, scale=alt.Scale(type="log", nice=True, padding=8), axis=None)
     )

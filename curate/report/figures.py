@@ -50,6 +50,8 @@ class Figure(Value):
     legend: tuple[LegendEntry, ...] = ()
     headers: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
+    is_open: bool = False
+    """The numbers stand beside or below the chart, not behind a click."""
     is_wide: bool = False
     """Drawn over the whole width, with no text inside that would shrink on a phone."""
 

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from curate.report.numbers import format_number, format_seconds
-from curate.report.text import bound_text, is_numeric
+from curate.report.text import bound_text, numeric_columns
 from curate.report.views import CONFIDENCE_WORDS, VERDICT_MARKS, VERDICT_WORDS
 
 TEXT_CHARS = 1500
@@ -37,11 +37,11 @@ def _environment() -> Environment:
         "bound": bound_text,
         "confidence": lambda name: CONFIDENCE_WORDS.get(name, name),
         "mark": lambda tone: VERDICT_MARKS.get(str(tone), ""),
+        "numeric_columns": numeric_columns,
         "quoted": _quoted,
         "seconds": format_seconds,
         "word": lambda verdict: VERDICT_WORDS.get(str(verdict), str(verdict)),
     }
-    environment.tests["numeric"] = is_numeric
     return environment
 
 

@@ -1,20 +1,44 @@
-"""How a student was taught, in rows for people: the terms of the loss, the settings, the digests."""
+"""How a student was taught and what came of it, in words and rows for people."""
+
+from collections.abc import Mapping
 
 from curate.distillation.config import LossConfig
-from curate.distillation.results import TrainingReport
+from curate.distillation.results import Quality, TrainingReport
 from curate.report.numbers import format_number
+from curate.report.text import QUALITIES
 
 Rows = tuple[tuple[str, ...], ...]
 
 
+MODEL_PHRASES = {
+    "teacher": "for the teacher",
+    "before": "for the student before",
+    "after": "after",
+    "without KD": "after, without KD",
+}
+
+
+def quality_sentence(models: Mapping[str, Quality]) -> str:
+    """What came of it, in the measure that says most and was taken on every model."""
+    order = ("accuracy", "kl_to_teacher", "perplexity", "top1_agreement")
+    for field in order:
+        label, spell = QUALITIES[field]
+        values = {model: getattr(quality, field) for model, quality in models.items()}
+        if values.get("after") is not None:
+            said = ", ".join(f"{spell(value)} {MODEL_PHRASES[model]}" for model, value in values.items())
+            return f"{label[0].upper()}{label[1:]}: {said}."
+    return ""
+
+
 def loss_terms(losses: LossConfig) -> Rows:
     """Name, weight and settings of each term of the loss; a weight of 0 is off."""
+    kd, feature, attention = losses.kd, losses.feature, losses.attention
     terms = (
         ("task", losses.task, "next token of the answer"),
-        ("KD (α)", losses.kd.weight, f"{losses.kd.divergence}, temperature {losses.kd.temperature:g}"),
-        ("hidden states (β)", losses.feature.weight, f"{losses.feature.distance}, layers {losses.feature.layers}"),
-        ("attention maps (γ)", losses.attention.weight, f"{losses.attention.distance}, layers {losses.attention.layers}"),
-    )  # fmt: skip
+        ("KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
+        ("hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
+        ("attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
+    )
     return tuple((name, format_number(weight), told if weight else "off") for name, weight, told in terms)
 
 

@@ -18,6 +18,9 @@ BLUE, GREY = "#0072b2", "#8d929b"
 PALETTE = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f5f3f")
 """For categories, after Okabe and Ito: told apart by the colour-blind, and never by colour alone."""
 
+FONT = "Arial, Liberation Sans, Helvetica, sans-serif"
+"""Fonts of one width, so that labels fit wherever the page is read; the style sheet names the same."""
+
 PANEL_WIDTH = 340
 """Pixels; one panel fits a phone, two stand side by side on a page."""
 LABEL_CHARS = 160
@@ -68,7 +71,7 @@ def load_altair() -> Any:  # noqa: ANN401 – the module
 def styled(chart: Any) -> Any:  # noqa: ANN401 – any Altair chart
     """The chart in the house's style: no frame, no background, quiet axes."""
     return (
-        chart.configure(background="transparent", padding=2, font="sans-serif")
+        chart.configure(background="transparent", padding=2, font=FONT)
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=MUTED, titleColor=MUTED, gridColor=RULE, domainColor=RULE, tickColor=RULE,

@@ -21,7 +21,7 @@ Cell = str | int | float | None
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-_NUMERIC = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s?(%|×|ms|s|min|h|k|M|B|T|[kMGT]B))?|∞|−∞")
+_NUMERIC = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s?(%|×|ms|s|min|h|k|M|B|T|[kMGT]B))?( to [-+−]?[\d.,e]+)?|∞|−∞")
 _NARROWEST = 8
 """A column is not cut below so many cells."""
 
@@ -94,7 +94,7 @@ def table(rows: Sequence[Sequence[Cell]], headers: Sequence[str], *, width: int 
     columns = [[row[i] for row in shown] for i in range(len(heads))]
     widths = [max(map(display_width, [head, *column])) for head, column in zip(heads, columns, strict=True)]
     widths = _fit(widths, width - 2 * (len(widths) - 1))
-    right = [any(column) and all(is_numeric(cell) for cell in column) for column in columns]
+    right = numeric_columns(shown, len(heads))
     lines = [heads, ["─" * cells for cells in widths], *shown]
     return "\n".join(
         "  ".join(
@@ -109,9 +109,10 @@ def _cell(value: Cell) -> str:
     return escape_controls(value) if isinstance(value, str) else format_number(value)
 
 
-def is_numeric(cell: str) -> bool:
-    """Whether a cell reads as a number, a dash or nothing."""
-    return cell in ("", ABSENT) or _NUMERIC.fullmatch(cell) is not None
+def numeric_columns(rows: Sequence[Sequence[str]], count: int) -> list[bool]:
+    """Of so many columns, those that hold numbers and nothing else, but for dashes and blanks."""
+    columns = [[row[i] for row in rows if row[i] not in ("", ABSENT)] for i in range(count)]
+    return [bool(column) and all(_NUMERIC.fullmatch(cell) for cell in column) for column in columns]
 
 
 def _pad(cell: str, width: int, to_right: bool) -> str:
