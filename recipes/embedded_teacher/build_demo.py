@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--test", type=Path, default=Path("curate/embedded/banking77_test.jsonl"))
     parser.add_argument("--out", type=Path, default=Path("curate/embedded/demo"))
     options = parser.parse_args()
-    rng = random.Random(SEED)  # noqa: S311 - sampling, not secrets
+    rng = random.Random(SEED)
     good = read_good_rows(str(row["prompt"]) for row in read_rows(options.test))
     prompts, reference = split_reference(good, rng)
     benchmark = read_lines(HERE / "demo_faults" / "benchmark.yaml")["prompts"]

@@ -94,7 +94,7 @@ def read_corpora(corpus: Path, seed: int, dev_rows: int, rows_per_label: int) ->
         (found.test if row["split"] == "test" else train).append(example)
     test_folds = {fold(example.message) for example in found.test}
     clean = [example for example in train if fold(example.message) not in test_folds]
-    random.Random(seed).shuffle(clean)  # noqa: S311 - sampling, not secrets
+    random.Random(seed).shuffle(clean)
     found.dev, found.train = clean[:dev_rows], clean[dev_rows:]
     found.files[TARGET] = _describe(path, len(found.train), len(train) - len(clean))
     near_test = NearDuplicates(example.message for example in found.test)

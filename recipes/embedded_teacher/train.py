@@ -91,7 +91,7 @@ class Run:
 
     def __init__(self, settings: Settings, corpora: Corpora, tokenizer: PreTrainedTokenizerFast) -> None:
         self.settings, self.corpora, self.tokenizer = settings, corpora, tokenizer
-        self.rng = random.Random(settings.seed)  # noqa: S311 - sampling, not secrets
+        self.rng = random.Random(settings.seed)
         self.model = build_model(tokenizer, settings.width, settings.depth, settings.context)
         add_dropout(self.model, settings.dropout)
         self.optimizer = make_optimizer(self.model, settings)
