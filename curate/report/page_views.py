@@ -10,6 +10,7 @@ from curate.report.numbers import ABSENT, format_number
 from curate.report.recipe import loss_terms, settings, training_digests
 from curate.report.text import compared_models
 from curate.report.views import (
+    MAX_NODES,
     VERDICT_WORDS,
     FindingsView,
     TreeNode,
@@ -34,6 +35,7 @@ class DecisionView(Value):
     findings: FindingsView
     trees: tuple[TreeNode, ...]
     digest: str
+    most_nodes: int = MAX_NODES
 
 
 class PromptsView(Value):
