@@ -1,11 +1,15 @@
+from pathlib import Path
+
 import pytest
 
 from curate.distillation.results import LossPoint, Quality
 from curate.prompts.results import Cluster, FilterReport, Sample
+from curate.report import charts_training
 from curate.report.charts import MAP_POINTS, cluster_shares, drops_by_filter, prompt_map, similarity_histogram
 from curate.report.charts_training import footprint_bars, loss_curves, quality_bars
 from curate.report.figures import OTHER, group_legend, spread
 from curate.report.recipe import loss_terms, quality_sentence
+from curate.report.svg import BLUE, GREY, INK, MUTED, PALETTE
 from curate.report.text import training_text
 
 from .pages import Page
@@ -74,7 +78,7 @@ def test_each_loss_term_has_its_panel_and_a_log_scale_where_needed():
     figure = loss_curves(training_report().curve)
     assert figure is not None
     assert [panel.title for panel in figure.panels] == [
-        "total, weighted", "task", "KD (log scale)", "hidden states", "attention maps (log scale)",
+        "weighted total", "task", "KD (log scale)", "hidden states", "attention maps (log scale)",
     ]  # fmt: skip
     assert figure.rows[1][0] == "task"
 
@@ -135,3 +139,28 @@ def test_a_training_report_reads_as_two_tables():
     assert any(line.split() == ["accuracy", "86.1", "%", "0.0", "%", "81.7", "%", "81.7", "%"] for line in lines)
     assert any(line.split() == ["parameters", "6.91", "M", "2.24", "M", "3.09×"] for line in lines)
     assert all(len(line) <= 80 for line in lines)
+
+
+def contrast(one: str, other: str) -> float:
+    """Contrast of two colours after WCAG 2."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_colours_of_charts_stand_out_on_paper():
+    for colour in (*PALETTE, BLUE, GREY):
+        assert contrast(colour, "#fdfdfc") >= 3
+    for colour in (INK, MUTED):
+        assert contrast(colour, "#fdfdfc") >= 4.5
+
+
+def test_the_style_sheet_knows_every_colour_that_is_too_dark_for_a_dark_screen():
+    style = (Path(charts_training.__file__).parent / "templates" / "style.css.j2").read_text(encoding="utf-8")
+    for colour in (*PALETTE[1:], BLUE, INK, MUTED):
+        assert f'[fill="{colour}"]' in style
