@@ -1,7 +1,9 @@
+import subprocess
 import sys
 import time
 import unicodedata
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -156,6 +158,25 @@ def test_a_run_page_takes_what_there_is():
     page = assert_self_contained(run_page(title="r", steps=failed, teacher=allowed_decision()))
     assert page.text.index("the loss is not finite") < page.text.index("Steps")
     assert "Failed" in page.text
+
+
+def test_a_run_that_was_cut_off_says_so():
+    steps = [*STEPS[:1], StepLine(name="distil", status="unfinished")]
+    text = Page(run_page(title="r", steps=steps, teacher=allowed_decision())).text
+    assert text.index("Unfinished") < text.index("Steps")
+
+
+def test_a_step_that_failed_and_was_done_again_is_no_failure():
+    steps = [StepLine(name="distil", status="failed"), StepLine(name="distil", status="ok")]
+    assert "Failed" not in Page(run_page(title="r", steps=steps, teacher=allowed_decision())).text
+
+
+def test_a_decision_page_loads_neither_charts_nor_numbers():
+    code = (
+        "import sys; from tests.report.values import denied_decision; from curate.report.html import decision_page; "
+        "decision_page(denied_decision()); assert not {'altair', 'numpy', 'pandas', 'torch'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_what_was_not_measured_is_a_dash():
