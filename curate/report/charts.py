@@ -8,8 +8,8 @@ from typing import Any
 from curate.prompts.results import Cluster, FilterReport, Sample
 from curate.report.figures import OTHER, Figure, LegendEntry, Panel, group_legend, spread
 from curate.report.numbers import format_number, format_share
-from curate.report.svg import BLUE, GREY, INK, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
-from curate.report.text import bound_text
+from curate.report.svg import AXIS_CELLS, BLUE, GREY, INK, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
+from curate.report.text import bound_text, shorten
 
 MAP_POINTS = 2000
 """Drawn at most; captions count them all."""
@@ -126,7 +126,7 @@ def drops_by_filter(report: FilterReport) -> Figure | None:
         counts.append(("unreadable", report.rows_unreadable))
     rows: list[Row] = [
         {
-            "what": bound_text(what, 40),
+            "what": shorten(bound_text(what, 40), AXIS_CELLS),
             "count": count,
             "shown": f"{count:,}",
             "colour": BLUE if what == "kept" else PALETTE[0],
@@ -236,7 +236,7 @@ def _pairs(order: Sequence[str]) -> Any:  # noqa: ANN401 – an Altair chart
 
 def _cluster_name(place: int, cluster: Cluster) -> str:
     """A cluster by its first words; numbered, for words may repeat."""
-    return f"{place + 1} {_words(cluster)}".rstrip()
+    return shorten(f"{place + 1} {_words(cluster)}".rstrip(), AXIS_CELLS)
 
 
 def _words(cluster: Cluster) -> str:

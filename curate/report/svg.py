@@ -23,6 +23,8 @@ FONT = "Arial, Liberation Sans, Helvetica, sans-serif"
 
 PANEL_WIDTH = 340
 """Pixels; one panel fits a phone, two stand side by side on a page."""
+AXIS_CELLS = 24
+"""Of a label beside a bar. Cut here and not by Vega, which would cut an emoji in two and then fail to draw it."""
 LABEL_CHARS = 160
 """Of a hover text."""
 
@@ -75,7 +77,7 @@ def styled(chart: Any) -> Any:  # noqa: ANN401 – any Altair chart
         .configure_view(stroke=None)
         .configure_axis(
             labelColor=MUTED, titleColor=MUTED, gridColor=RULE, domainColor=RULE, tickColor=RULE,
-            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=150, titlePadding=8,
+            labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=0, titlePadding=8,
         )
         .configure_title(color=INK, fontSize=13, fontWeight=600, anchor="start", offset=10)
     )  # fmt: skip

@@ -105,6 +105,13 @@ def test_clusters_without_a_reference_say_nothing_of_one():
     assert len(figure.legend) == 1
 
 
+def test_a_long_label_is_cut_between_characters():
+    for word in ("🎉x" * 30, "𡌫" * 30, "!`<\U000fc19a\r\x08𝌳\x18\x1f\U000331ae" * 3, "日本語" * 20):
+        figure = cluster_shares((Cluster(words=(word,) * 3, share=0.5),))
+        assert figure is not None
+        assert "…" in Page(figure.panels[0].svg).text
+
+
 def test_charts_name_what_screens_cannot_show():
     figure = drops_by_filter(filter_report())
     assert figure is not None

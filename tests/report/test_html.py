@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import MissingExtra
@@ -230,7 +230,7 @@ def plain_tags() -> list[str]:
     return Page(prompts_page(diversity_report(12, hostile="x"), None, filter_report(hostile="x"))).tags
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
 @given(text=st.text(min_size=1))
 def test_no_prompt_changes_the_structure_of_its_page(plain_tags: list[str], text: str):
     page = assert_self_contained(prompts_page(diversity_report(12, hostile=text), None, filter_report(hostile=text)))
