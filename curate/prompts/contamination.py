@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 from curate.prompts.forms import guarded_parts, loose_form
 from curate.prompts.minhash import cross_pairs, jaccard, shingles, signatures
 from curate.prompts.promptset import PromptSet
-from curate.prompts.results import Drop
 from curate.prompts.wording import bare_form, same_wording
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +59,7 @@ def contamination(
     rephrased: float = 0.6,
     rephrased_without_numbers: float = 0.9,
     reference: bool = True,
-) -> list[Drop]:
+) -> list[Gone]:
     """Rows that hold a benchmark item or a row of the reference: verbatim, edited, embedded or rephrased.
 
     Args:
@@ -86,10 +85,7 @@ def contamination(
     for kept in protected:
         for row, hit in held_meaning(work, kept, rephrased, rephrased_without_numbers):
             hits.setdefault(row, hit)
-    return [
-        work.drop("contamination", row, hits[row].how, score=hits[row].score, because_of=hits[row].item)
-        for row in sorted(hits)
-    ]
+    return [Gone(row, hits[row].how, score=hits[row].score, because_of=hits[row].item) for row in sorted(hits)]
 
 
 def protect(name: str, prompts: PromptSet) -> Protected:
@@ -132,8 +128,11 @@ def held_wording(
     """Rows whose wording, or that after their first sentence, is an item's but for typing errors and courtesy."""
     items = [bare_form(form) for form in kept.forms]
     bare = [bare_form(form) for form in forms]
-    tails = {row: bare_form(loose_form(text[found.end() :])) for row, text in enumerate(texts)
-             if (found := FIRST_SENTENCE.match(text[:4000]))}
+    tails = {
+        row: bare_form(loose_form(text[found.end() :]))
+        for row, text in enumerate(texts)
+        if (found := FIRST_SENTENCE.match(text[:4000]))
+    }
     tails = {row: tail for row, tail in tails.items() if tail.count(" ") >= 2}
     owners = [*range(len(forms)), *tails]
     written = [*bare, *tails.values()]
@@ -142,9 +141,9 @@ def held_wording(
             continue
         same = items[item] == written[place]
         similar = 1.0 if same else jaccard(shingles(items[item]), shingles(written[place]))
-        if same or (similar >= jaccard_at_least and same_wording(items[item], written[place])):
-            if same or items[item].count(" ") >= 2:
-                yield owners[place], Hit(kept.called(item), f"the wording of an item of {kept.name}", similar)
+        is_phrase = items[item].count(" ") >= 2
+        if same or (is_phrase and similar >= jaccard_at_least and same_wording(items[item], written[place])):
+            yield owners[place], Hit(kept.called(item), f"the wording of an item of {kept.name}", similar)
 
 
 def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> Iterator[tuple[int, Hit]]:

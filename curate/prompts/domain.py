@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from curate.prompts.neighbors import top_neighbors
-from curate.prompts.results import Drop
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +14,7 @@ FOLDS = 5
 FEW_ROWS = 300
 
 
-def off_domain(work: Work, *, quantile: float = 0.95, k: int = 5) -> list[Drop]:
+def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
     """Rows less like the reference than nearly all of the reference's own held-out rows.
 
     Args:
@@ -28,11 +27,13 @@ def off_domain(work: Work, *, quantile: float = 0.95, k: int = 5) -> list[Drop]:
         return []
     reference = work.vectors(work.reference)
     if len(reference) < FEW_ROWS:
-        work.notes.append(f"off_domain: the reference has {len(reference)} rows; under {FEW_ROWS} the filter misses much")
+        work.notes.append(
+            f"off_domain: the reference has {len(reference)} rows; under {FEW_ROWS} the filter misses much"
+        )
     threshold = float_quantile(held_out_scores(reference, k), 1 - quantile)
     scores = domain_scores(work.vectors(work.prompts), reference, k)
     reason = f"off the reference: mean similarity to its {k} nearest rows under {threshold:.3f}"
-    return [work.drop("off_domain", row, reason, score=score) for row, score in enumerate(scores) if score < threshold]
+    return [Gone(row, reason, score=score) for row, score in enumerate(scores) if score < threshold]
 
 
 def domain_scores(vectors: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:

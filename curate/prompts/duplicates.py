@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterable
 from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
 from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
 from curate.prompts.neighbors import similar_pairs
-from curate.prompts.results import Drop
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
 Reason = tuple[str, float]
 
 
-def exact(work: Work) -> list[Drop]:
+def exact(work: Work) -> list[Gone]:
     """Rows whose exact form (NFKC, casefold, no invisible characters or sentence punctuation) another row has."""
     first: dict[str, int] = {}
     drops = []
@@ -28,13 +27,11 @@ def exact(work: Work) -> list[Drop]:
         if kept != row and form:
             same = work.prompts.texts[kept] == work.prompts.texts[row]
             reason = "the same text" if same else "the same text after normalisation"
-            drops.append(work.drop("exact", row, reason, score=1.0, because_of=work.prompts.ids[kept]))
+            drops.append(Gone(row, reason, score=1.0, because_of=work.prompts.ids[kept]))
     return drops
 
 
-def near(
-    work: Work, *, jaccard_at_least: float = 0.4, number_guard: bool = True, wording: bool = True
-) -> list[Drop]:
+def near(work: Work, *, jaccard_at_least: float = 0.4, number_guard: bool = True, wording: bool = True) -> list[Gone]:
     """Rows that differ from a kept row in typing, courtesy, emoji, case or spacing only.
 
     Args:
@@ -60,10 +57,10 @@ def near(
     rank = work.rank()
     ordered = [forms[row] for row in rank]
     pairs = candidate_pairs(signatures(ordered, progress=work.progress))
-    return keep_first(work, "near", rank, ((int(a), int(b), 0.0) for a, b in pairs), judge)
+    return keep_first(work, rank, ((int(a), int(b), 0.0) for a, b in pairs), judge)
 
 
-def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Drop]:
+def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Gone]:
     """Rows whose vector has at least this cosine with that of a kept row.
 
     Args:
@@ -87,31 +84,29 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
         return "the same meaning", cosine
 
     ordered = ((int(a), int(b), float(c)) for (a, b), c in zip(pairs, cosines, strict=True))
-    return keep_first(work, "semantic", rank, ordered, judge)
+    return keep_first(work, rank, ordered, judge)
 
 
 def keep_first(
     work: Work,
-    name: str,
     rank: list[int],
     pairs: Iterable[tuple[int, int, float]],
     judge: Callable[[int, int, float], Reason | None],
-) -> list[Drop]:
+) -> list[Gone]:
     """Walk the pairs by the later row: it goes if a row before it that stays is its duplicate.
 
     Args:
         work: the job.
-        name: the filter.
         rank: the row at each place of the ranking.
         pairs: (earlier place, later place, similarity).
         judge: the reason and score of a pair of rows, None if they are no duplicates.
     """
-    gone: dict[int, Drop] = {}
+    gone: dict[int, Gone] = {}
     for earlier, later, similar in sorted(pairs, key=lambda pair: (pair[1], -pair[2], pair[0])):
         if earlier in gone or later in gone:
             continue
         found = judge(rank[earlier], rank[later], similar)
         if found is not None:
             because_of = work.prompts.ids[rank[earlier]]
-            gone[later] = work.drop(name, rank[later], found[0], score=found[1], because_of=because_of)
+            gone[later] = Gone(rank[later], found[0], score=found[1], because_of=because_of)
     return [gone[place] for place in sorted(gone)]

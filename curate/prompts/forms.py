@@ -17,14 +17,14 @@ SENTENCE_MARKS = re.compile(r"(?<!\d)[.,:](?=\d)|(?<=\d)[.,:](?!\d)|(?<!\d)[.,:]
 SPACES = re.compile(r"\s+")
 SYMBOLS = re.compile(r"[^\w\s]|_")
 LATIN = re.compile(r"[a-z]")
-LOOKALIKES = str.maketrans(
-    "аеорсухіјѕԁһӏкмтвнгпԛԝοαειρυνκτηχաօոսցհ", "aeopcyxijsdhlkmtbhrnqwoaeipuvktnxwonugh"
-)
+LOOKALIKES = str.maketrans("аеорсухіјѕԁһӏкмтвнгпԛԝοαειρυνκτηχաօոսցհ", "aeopcyxijsdhlkmtbhrnqwoaeipuvktnxwonugh")
 NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-NEGATED = re.compile(r"\b(?:do|does|did|is|are|was|were|has|have|had|ca|wo|would|could|should|must|need|ai|might)n['’]?t\b")
+NEGATED = re.compile(
+    r"\b(?:do|does|did|is|are|was|were|has|have|had|ca|wo|would|could|should|must|need|ai|might)n['’]?t\b"
+)
 PLAIN_NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|without|cannot)\b")
 IDENTIFIER = re.compile(r"`([^`\n]+)`|\b(\w*[a-z0-9]_\w+|\w+(?=\())|\b(\w+(?:\.\w+)+)(?=\()", re.IGNORECASE)
-INVISIBLE = {number: None for number in (*range(0x200B, 0x2010), 0x2060, 0xFEFF, 0x00AD, *range(0xFE00, 0xFE10))}
+INVISIBLE = dict.fromkeys((*range(8203, 8208), 8288, 65279, 173, *range(65024, 65040)))
 
 
 def exact_form(text: str) -> str:

@@ -12,8 +12,7 @@ from collections import Counter
 
 from curate.prompts.forms import fold_lookalikes
 from curate.prompts.lexicon import english_words, foreign_words, wordlist
-from curate.prompts.results import Drop
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
 SCRIPTS = {
     "HANGUL": "ko",
@@ -45,7 +44,7 @@ WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 MOST_CHARACTERS = 2000
 
 
-def language(work: Work, *, allowed: list[str] | None = None) -> list[Drop]:
+def language(work: Work, *, allowed: list[str] | None = None) -> list[Gone]:
     """Rows in a language that is not wanted.
 
     Args:
@@ -57,7 +56,7 @@ def language(work: Work, *, allowed: list[str] | None = None) -> list[Drop]:
     for row, text in enumerate(work.prompts.texts):
         found, share = guess_language(text)
         if found and found not in wanted:
-            drops.append(work.drop("language", row, f"not in {', '.join(sorted(wanted))}: looks like {found}", score=share))
+            drops.append(Gone(row, f"not in {', '.join(sorted(wanted))}: looks like {found}", score=share))
     return drops
 
 
@@ -98,9 +97,9 @@ def mixed_letters(text: str) -> set[int]:
     places: set[int] = set()
     for found in WORD.finditer(text):
         word = found.group()
-        if not word.isascii() and any(letter.isascii() and letter.isalpha() for letter in word):
-            if not any("\u0e00" <= letter for letter in word):
-                places.update(range(found.start(), found.end()))
+        has_latin = any(letter.isascii() and letter.isalpha() for letter in word)
+        if has_latin and not word.isascii() and max(word) < "\u0e00":
+            places.update(range(found.start(), found.end()))
     return places
 
 
@@ -124,7 +123,9 @@ def by_words(words: list[str]) -> tuple[str, float]:
             unknown += 1
     accented = sum(not word.isascii() for word in words)
     if not votes:
-        return ("und", unknown / len(words)) if unknown + accented >= 0.7 * len(words) and len(words) >= 5 else ("", 0.0)
+        return (
+            ("und", unknown / len(words)) if unknown + accented >= 0.7 * len(words) and len(words) >= 5 else ("", 0.0)
+        )
     best, most = votes.most_common(1)[0]
     evidence = most + 0.5 * unknown + accented
     if most >= 2 and evidence > 2 * english and evidence >= 0.45 * len(words):

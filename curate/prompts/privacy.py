@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from curate.prompts.results import Drop
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}\b", re.IGNORECASE)
 IBAN = re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{2,4}){3,8}\b")
 CARD = re.compile(r"(?<![\d.,-])\d(?:[ -]?\d){12,18}(?![\d.,]?\d)")
-SSN = re.compile(r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])|\b(?:ssn|social security)\D{0,20}\d{3}[ -]?\d{2}[ -]?\d{4}\b", re.I)
+SSN = re.compile(
+    r"(?<![\d-])\d{3}-\d{2}-\d{4}(?![\d-])|\b(?:ssn|social security)\D{0,20}\d{3}[ -]?\d{2}[ -]?\d{4}\b", re.I
+)
 PHONE = re.compile(
     r"(?<![\w+.,-])(?:\+\d{1,3}[ .-]?(?:\(?\d{1,4}\)?[ .-]?){1,4}\d{3,4}"
     r"|\(\d{3}\) ?\d{3}[ .-]\d{4}|\d{3}[.-]\d{3}[.-]\d{4}|0\d{2,4}[ -]\d{3,4}[ -]?\d{3,4})(?![\w]|[.-]\d)"
@@ -19,21 +20,28 @@ PHONE = re.compile(
 PHONE_WORDS = re.compile(
     r"\b(?:call|phone|ring|text|reach|dial|whatsapp|tel|mobile|cell|number)\b\D{0,24}(\+?\d[\d ().-]{6,18}\d)", re.I
 )
-ACCOUNT = re.compile(r"\b(?:account|acct|a/c|routing|sort code|passport|licen[cs]e)\s*(?:no|num|number|#)?\b\.?:?\s*(?:is\s*)?#?\d[\d -]{5,20}\d\b", re.I)
+ACCOUNT = re.compile(
+    r"\b(?:account|acct|a/c|routing|sort code|passport|licen[cs]e)\s*(?:no|num|number|#)?\b\.?:?\s*(?:is\s*)?#?"
+    r"\d[\d -]{5,20}\d\b",
+    re.I,
+)
 IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]|\.\d)")
 STREET = (
     r"(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|square|sq|terrace|way|close|crescent)"
 )
 ADDRESS = re.compile(
-    rf"\b(?:live|lives|living|reside|address is|home is|staying|ship(?:ped)? to|deliver(?:ed)? to)\b.{{0,20}}?\b\d{{1,5}} "
-    rf"(?:[\w'.]+ ){{1,4}}{STREET}\b|\b\d{{1,5}} (?:[A-Z][\w'.]+ ){{1,3}}{STREET}\b,? .{{0,40}}\b\d{{5}}(?:-\d{{4}})?\b",
+    r"\b(?:live|lives|living|reside|address is|home is|staying|ship(?:ped)? to|deliver(?:ed)? to)\b.{0,20}?"
+    rf"\b\d{{1,5}} (?:[\w'.]+ ){{1,4}}{STREET}\b"
+    rf"|\b\d{{1,5}} (?:[A-Z][\w'.]+ ){{1,3}}{STREET}\b,? .{{0,40}}\b\d{{5}}(?:-\d{{4}})?\b",
     re.IGNORECASE,
 )
-NAME = re.compile(r"\b(?i:my (?:full |real )?name is|my name's|i am called|yours sincerely,?)\s+[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}")
+NAME = re.compile(
+    r"\b(?i:my (?:full |real )?name is|my name's|i am called|yours sincerely,?)\s+[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}"
+)
 LOCAL_IPS = ("127.", "0.", "255.", "10.", "192.168.", "169.254.")
 
 
-def pii(work: Work, *, kinds: list[str] | None = None) -> list[Drop]:
+def pii(work: Work, *, kinds: list[str] | None = None) -> list[Gone]:
     """Rows that hold personal data.
 
     Args:
@@ -45,7 +53,7 @@ def pii(work: Work, *, kinds: list[str] | None = None) -> list[Drop]:
     for row, text in enumerate(work.prompts.texts):
         found = [kind for kind in find_personal_data(text) if wanted is None or kind in wanted]
         if found:
-            drops.append(work.drop("pii", row, f"personal data: {', '.join(dict.fromkeys(found))}", score=float(len(found))))
+            drops.append(Gone(row, f"personal data: {', '.join(dict.fromkeys(found))}", score=float(len(found))))
     return drops
 
 

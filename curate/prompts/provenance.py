@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from curate.gate import Finding, Verdict
 from curate.prompts.forms import exact_form
-from curate.prompts.results import Drop
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
-NOTHING_SAID = frozenset({"", "none", "null", "nan", "n/a", "na", "unknown", "noassertion", "unspecified", "other", "?", "-"})
+NOTHING_SAID = frozenset(
+    {"", "none", "null", "nan", "n/a", "na", "unknown", "noassertion", "unspecified", "other", "?", "-"}
+)
 
 
-def license(work: Work, *, conflicts: bool = True, missing: str = "drop") -> list[Drop]:  # noqa: A001 – its name
+def license(work: Work, *, conflicts: bool = True, missing: str = "drop") -> list[Gone]:  # noqa: A001 – its name
     """Rows that are denied, under review, without a license, or the permissive copy of a denied row.
 
     Args:
@@ -30,9 +31,9 @@ def license(work: Work, *, conflicts: bool = True, missing: str = "drop") -> lis
     for row, finding in enumerate(findings):
         reason = why(work, row, finding)
         if reason and not (missing == "keep" and reason.startswith("no license")):
-            drops[row] = work.drop("license", row, reason)
+            drops[row] = Gone(row, reason)
     if conflicts:
-        denied = {}
+        denied: dict[str, int] = {}
         for row, finding in enumerate(findings):
             if finding is not None and finding.effective is Verdict.DENY:
                 denied.setdefault(exact_form(work.prompts.texts[row]), row)
@@ -41,7 +42,7 @@ def license(work: Work, *, conflicts: bool = True, missing: str = "drop") -> lis
             other = denied.get(exact_form(text)) if row not in drops else None
             if other is not None:
                 reason = f"in conflict: the same text stands under {claimed(work, other)}"
-                drops[row] = work.drop("license", row, reason, because_of=work.prompts.ids[other])
+                drops[row] = Gone(row, reason, because_of=work.prompts.ids[other])
     return [drops[row] for row in sorted(drops)]
 
 

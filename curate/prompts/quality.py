@@ -6,17 +6,21 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
+from itertools import pairwise
 
 from curate.prompts.lexicon import english_words, wordlist
-from curate.prompts.results import Drop
-from curate.prompts.work import Work
+from curate.prompts.work import Gone, Work
 
 WORD = re.compile(r"[^\W\d_]+")
 TAG = re.compile(r"<[/!]?[a-zA-Z][^<>]{0,300}>|&[a-z]{2,8};|&#\d+;")
 STRUCTURE = re.compile(r"<(?:div|span|a|p|br|td|tr|li|ul|table|script|style|img|nav|html|body|head)\b", re.IGNORECASE)
 MOJIBAKE = re.compile(r"â€|Ã[\x80-\xbf¡-¿]|Â[\x80-\xbf¡-¿]|ï»¿|ï¿½|ðŸ|\ufffd")
-SLOT = re.compile(r"\{\{\s*[\w.]+\s*\}\}|\{%[^%]*%\}|<<?[A-Za-z_ ]{2,30}>>?|\[(?:INSERT|YOUR|ENTER)[^\]]{0,40}\]|\$\{\w+\}")
-WHOLE_SLOT = re.compile(r"\W*(?:<[\w ]{1,30}>|\{+[\w ]{1,30}\}+|\[[\w ]{1,30}\]|lorem ipsum[\w\s,.]*)\W*", re.IGNORECASE)
+SLOT = re.compile(
+    r"\{\{\s*[\w.]+\s*\}\}|\{%[^%]*%\}|<<?[A-Za-z_ ]{2,30}>>?|\[(?:INSERT|YOUR|ENTER)[^\]]{0,40}\]|\$\{\w+\}"
+)
+WHOLE_SLOT = re.compile(
+    r"\W*(?:<[\w ]{1,30}>|\{+[\w ]{1,30}\}+|\[[\w ]{1,30}\]|lorem ipsum[\w\s,.]*)\W*", re.IGNORECASE
+)
 NUMBERED = re.compile(r"[ _#-]*\d{1,4}$")
 EMPTY_FIELD = re.compile(r"\s*[{\[]\s*(?:\"?\w{1,20}\"?\s*:\s*(?:\"\s*\"|null|\[\s*\]|\{\s*\})\s*,?\s*)*[}\]]\s*")
 DANGLING = re.compile(r"\b(?:the|an|of|following|my|your|their|our|its|because|whose|and|or)\s*[:…]?$", re.IGNORECASE)
@@ -26,7 +30,7 @@ TOKEN = re.compile(r"\S+")
 SENTENCE_WORDS = 5
 
 
-def garbage(work: Work, *, unfilled_slots: bool = False) -> list[Drop]:
+def garbage(work: Work, *, unfilled_slots: bool = False) -> list[Gone]:
     """Rows that ask nothing: empty, no words, control or mis-decoded characters, loops, mark-up, placeholders, noise.
 
     Args:
@@ -35,9 +39,11 @@ def garbage(work: Work, *, unfilled_slots: bool = False) -> list[Drop]:
     """
     drops = []
     for row, text in enumerate(work.prompts.texts):
-        reason = what_is_wrong(text) or ("an unfilled slot of a template" if unfilled_slots and SLOT.search(text) else "")
+        reason = what_is_wrong(text) or (
+            "an unfilled slot of a template" if unfilled_slots and SLOT.search(text) else ""
+        )
         if reason:
-            drops.append(work.drop("garbage", row, reason))
+            drops.append(Gone(row, reason))
     return drops
 
 
@@ -71,7 +77,7 @@ def visible(text: str) -> bool:
 
 def control_share(text: str) -> float:
     """Share of control characters other than tab and line ends."""
-    found = sum(1 for letter in text[:4000] if letter < " " and letter not in "\t\n\r" or "\x7f" <= letter <= "\x9f")
+    found = sum(1 for letter in text[:4000] if (letter < " " and letter not in "\t\n\r") or "\x7f" <= letter <= "\x9f")
     return found / min(len(text), 4000)
 
 
@@ -99,7 +105,9 @@ def markup(text: str, words: list[str]) -> str:
         return ""
     bare = TAG.sub(" ", text)
     left = WORD.findall(bare)
-    asks = len(left) > 40 or bool(re.search(r"\?|\b(?:how|what|why|write|fix|explain|create|convert)\b", bare.casefold()))
+    asks = len(left) > 40 or bool(
+        re.search(r"\?|\b(?:how|what|why|write|fix|explain|create|convert)\b", bare.casefold())
+    )
     return "mark-up of a web page" if len(TAG.findall(text)) >= 2 and not asks and len(left) < len(words) else ""
 
 
@@ -112,9 +120,8 @@ def noise(text: str, words: list[str]) -> str:
     good = sum(len(word) for word in words if word.casefold() in known and len(word) > 1)
     letters = sum(letter.isalnum() for letter in text)
     longest = max(len(token) for token in tokens)
-    if len(tokens) <= 3 and len(text) >= 8 and good * 2 < letters:
-        if looks_random(max(tokens, key=len)):
-            return "random characters"
+    if len(tokens) <= 3 and len(text) >= 8 and good * 2 < letters and looks_random(max(tokens, key=len)):
+        return "random characters"
     if longest >= 40 and longest * 2 > len(text) and not re.search(r"://|www\.|[/\\]\w+[/\\]|\w\.\w+\(", text):
         return "encoded bytes" if good * 3 < letters else ""
     return ""
@@ -125,7 +132,7 @@ def looks_random(token: str) -> bool:
     if re.match(r"https?:|www\.|[\w.+-]+@", token):
         return False
     core = token.strip("\"'()[]{}<>,.;:!?")
-    changes = sum(one.isdigit() != two.isdigit() for one, two in zip(core, core[1:], strict=False))
+    changes = sum(one.isdigit() != two.isdigit() for one, two in pairwise(core))
     vowels = sum(letter in "aeiouyAEIOUY" for letter in core)
     letters = sum(letter.isalpha() for letter in core)
     if changes >= 3 and len(core) >= 8:
@@ -150,7 +157,7 @@ def length(
     min_words: int = 1,
     max_words: int = 2000,
     max_tokens: int = 0,
-) -> list[Drop]:
+) -> list[Gone]:
     """Rows that are too short or too long, in characters, words, and tokens where a tokenizer is named.
 
     Args:
@@ -176,7 +183,7 @@ def length(
         found = next((check for check in checks if check[0]), None)
         if found is not None:
             _, what, size, unit = found
-            drops.append(work.drop("length", row, f"{what}: {size} {unit}", score=float(size)))
+            drops.append(Gone(row, f"{what}: {size} {unit}", score=float(size)))
     return drops
 
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from curate.gate import Finding, RowJudge, Verdict
 from curate.progress import Progress, silent
 from curate.prompts.promptset import PromptSet
-from curate.prompts.results import Drop
 from curate.prompts.store import VectorStore
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class Gone(NamedTuple):
+    """A row that a filter drops, and why."""
+
+    row: int
+    reason: str
+    score: float | None = None
+    because_of: str | None = None
 
 
 @dataclass
@@ -59,17 +66,3 @@ class Work:
         found = [self.finding(row) for row in range(len(self.prompts))]
         severity = [Verdict.REVIEW.severity if one is None else one.effective.severity for one in found]
         return sorted(range(len(severity)), key=lambda row: (severity[row], row))
-
-    def drop(self, filter_name: str, row: int, reason: str, **more: float | str | None) -> Drop:
-        """A drop of one row."""
-        score, because_of = more.get("score"), more.get("because_of")
-        return Drop(
-            id=self.prompts.ids[row],
-            filter=filter_name,
-            reason=reason,
-            score=None if score is None else round(float(score), 4),
-            because_of=None if because_of is None else str(because_of),
-        )
-
-
-Rows = Sequence[int]
