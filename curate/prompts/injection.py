@@ -18,7 +18,7 @@ RULES = (
     r"(?:instruction|rule|prompt|guideline|polic|restriction|direction|command|constraint|training|programming|filter)"
 )
 SHOW = r"\b(?:reveal|print|output|show|repeat|leak|expose|disclose|dump|display|tell me|give me|send me)\b"
-SECRET = (
+HIDDEN = (
     r"(?:system prompt|hidden prompt|hidden instruction\w*|initial prompt|secret (?:key|prompt)|api key"
     r"|training data verbatim|prompt verbatim|instructions verbatim|developer message)"
 )
@@ -31,7 +31,7 @@ PATTERNS: dict[str, str] = {
     rf"(?:developer|debug|god|admin|root|dan|{LOOSED})"
     r"|\b(?:developer|god|dan|jailbreak|debug) mode (?:on|enabled|activated)\b|\bdo anything now\b"
     rf"|\bas an? (?:{LOOSED}|evil) (?:model|ai|assistant|llm|bot)\b",
-    "asks for hidden text": rf"{SHOW}.{{0,30}}?\b(?:your |the )?{SECRET}",
+    "asks for hidden text": rf"{SHOW}.{{0,30}}?\b(?:your |the )?{HIDDEN}",
     "fakes a role": r"</?(?:system|assistant|developer)>|<\|(?:im_start|im_end|system|endoftext)\|>"
     r"|\[/?(?:INST|SYS)\]|<</?SYS>>|#{2,} *(?:instruction|system|prompt) (?:override|injection)"
     r"|(?:^|\n)\s*(?:#{2,} *)?(?:system|assistant|developer)(?: (?:prompt|message|override))? ?:"
