@@ -85,17 +85,26 @@ def cluster_entropy(seen: Seen) -> Metric:
 
 
 def reference_coverage(seen: Seen) -> Metric:
-    """Mean over reference rows of the cosine to the nearest prompt, as a share of the reference's own."""
+    """Mean over reference rows of the cosine to the nearest prompt, as a share of the reference's own, size for size."""
     import numpy as np
 
     if seen.reference is None or len(seen.reference) < 2:
         return Metric(value=None, note="needs a reference")
     best = top_neighbors(seen.reference, seen.vectors, 1)[0][:, 0]
-    own = top_neighbors(seen.reference, seen.reference, 1, skip_self=True)[0][:, 0]
-    scale = max(float(own.mean()), 1e-9)
+    scale = max(own_coverage(seen.reference, len(seen.vectors), seen.seed), 1e-9)
     half = 1.96 * float(best.std()) / np.sqrt(len(best)) / scale
     mean = float(best.mean()) / scale
     return Metric(value=mean, low=mean - half, high=mean + half)
+
+
+def own_coverage(reference: np.ndarray, rows: int, seed: int) -> float:
+    """What so many rows of the reference do for its others, so that a small set is not blamed for its size."""
+    import numpy as np
+
+    if len(reference) - rows < 20:
+        return float(top_neighbors(reference, reference, 1, skip_self=True)[0].mean())
+    order = np.random.default_rng(seed).permutation(len(reference))
+    return float(top_neighbors(reference[order[rows:]], reference[order[:rows]], 1)[0].mean())
 
 
 def mean_nn_similarity(seen: Seen) -> Metric:

@@ -6,9 +6,21 @@ from pathlib import Path
 from curate.gate import Finding, Verdict
 
 TOPICS = {
-    "cooking": ["bake sourdough bread", "season a cast iron pan", "poach an egg", "thicken a tomato soup", "roast garlic"],
+    "cooking": [
+        "bake sourdough bread",
+        "season a cast iron pan",
+        "poach an egg",
+        "thicken a tomato soup",
+        "roast garlic",
+    ],
     "travel": ["find a night train to Vienna", "pack for a week of hiking", "renew a passport", "book a quiet hostel"],
-    "money": ["dispute a card charge", "open a savings account", "read a payslip", "set a monthly budget", "file taxes"],
+    "money": [
+        "dispute a card charge",
+        "open a savings account",
+        "read a payslip",
+        "set a monthly budget",
+        "file taxes",
+    ],
     "garden": ["prune an old apple tree", "keep slugs off lettuce", "start a compost heap", "sow carrots in clay"],
     "code": ["reverse a linked list", "write a unit test in Python", "undo the last git commit", "parse a CSV file"],
     "health": ["sleep better in summer", "stretch a stiff neck", "treat a small burn", "drink enough water at work"],

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
 
 from curate.prompts.duplicates import exact, near, semantic
 from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
@@ -15,6 +14,7 @@ from curate.prompts.neighbors import similar_pairs
 from curate.prompts.reading import read_prompts
 from curate.prompts.wording import edits, is_typo, same_wording, words_changed_places
 from curate.prompts.work import Work
+from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
 
 
 def work_on(tmp_path: Path, texts: list[str]) -> Work:
@@ -23,7 +23,13 @@ def work_on(tmp_path: Path, texts: list[str]) -> Work:
 
 @pytest.mark.parametrize(
     "other",
-    ["HOW DO I POACH AN EGG?", "how do i poach an egg", "How  do I\tpoach an egg ?", "How do I po\u200bach an egg?", "Ｈｏｗ do I poach an egg?"],
+    [
+        "HOW DO I POACH AN EGG?",
+        "how do i poach an egg",
+        "How  do I\tpoach an egg ?",
+        "How do I po\u200bach an egg?",
+        "Ｈｏｗ do I poach an egg?",
+    ],
 )
 def test_case_space_punctuation_and_invisible_letters_make_no_other_prompt(tmp_path: Path, other: str) -> None:
     gone = exact(work_on(tmp_path, ["How do I poach an egg?", other]))

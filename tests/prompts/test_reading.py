@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.prompts.made import write_jsonl, write_texts
 
 from curate.artifact import sha256_file
 from curate.errors import PromptsError, RunError
 from curate.prompts.promptset import write_prompts
 from curate.prompts.reading import read_prompts
+from tests.prompts.made import write_jsonl, write_texts
 
 
 def test_one_bad_line_costs_that_line_and_is_named(tmp_path: Path) -> None:
@@ -59,7 +59,11 @@ def test_the_three_formats_give_the_same_prompts_and_keep_every_column(tmp_path:
 
 
 def test_values_of_no_one_type_come_back_as_they_were(tmp_path: Path) -> None:
-    rows: list[dict[str, object]] = [{"prompt": "a", "x": 1}, {"prompt": "b", "x": "one"}, {"prompt": "c", "x": [1, "z"]}]
+    rows: list[dict[str, object]] = [
+        {"prompt": "a", "x": 1},
+        {"prompt": "b", "x": "one"},
+        {"prompt": "c", "x": [1, "z"]},
+    ]
     prompts = read_prompts(write_jsonl(tmp_path / "p.jsonl", rows))
     write_prompts(tmp_path / "out.jsonl", prompts)
     out = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]

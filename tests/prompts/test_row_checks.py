@@ -3,16 +3,16 @@
 from pathlib import Path
 
 import pytest
-from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
 
 from curate.errors import PromptsError
 from curate.prompts.injection import injection
 from curate.prompts.language import guess_language, language
 from curate.prompts.privacy import check_iban, find_personal_data, passes_luhn, pii
 from curate.prompts.provenance import license as license_filter
-from curate.prompts.quality import garbage, length, what_is_wrong
+from curate.prompts.quality import length, what_is_wrong
 from curate.prompts.reading import read_prompts
 from curate.prompts.work import Work
+from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
 
 
 def work_on(tmp_path: Path, texts: list[str]) -> Work:
@@ -29,7 +29,7 @@ def work_on(tmp_path: Path, texts: list[str]) -> Work:
         ("\x00\x07\x16\x0bcard", "control characters"),
         ("donâ€™t â€œworkâ€", "wrongly decoded characters"),
         ("hahahahahahahahahahahahahahahahaha", "the same characters over and over"),
-        ("card card card card card card card card card card", "the same word over and over"),
+        ("red card card card card card card card card card card blue", "the same word over and over"),
         ("x8f3k2;wl3f9", "random characters"),
         ("TEST", "a placeholder"),
         ("null 20", "a placeholder"),
@@ -93,7 +93,9 @@ def test_other_languages_are_recognised(text: str, code: str) -> None:
     assert guess_language(text)[0] == code
 
 
-@pytest.mark.parametrize("text", [*varied(), "play La Vie en Rose", "i want a decaf latte", "is GBP supported?", "2 + 2"])
+@pytest.mark.parametrize(
+    "text", [*varied(), "play La Vie en Rose", "i want a decaf latte", "is GBP supported?", "2 + 2"]
+)
 def test_english_is_left_alone(text: str) -> None:
     assert guess_language(text)[0] == ""
 
