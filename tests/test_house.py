@@ -84,7 +84,16 @@ def test_the_license_gate_loads_no_numeric_stack(tmp_path):
     loaded = {line.rsplit("|", 1)[-1].strip().split(".")[0] for line in done.stderr.splitlines() if "|" in line}
     assert done.returncode == 0, done.stdout
     assert loaded & {"curate", "yaml"}
-    assert not loaded & {"torch", "numpy", "pandas", "transformers", "pyarrow", "sklearn", "huggingface_hub", "requests"}
+    assert not loaded & {
+        "torch",
+        "numpy",
+        "pandas",
+        "transformers",
+        "pyarrow",
+        "sklearn",
+        "huggingface_hub",
+        "requests",
+    }
 
 
 def test_nothing_of_the_workplace_is_named():

@@ -12,8 +12,12 @@ from curate.cli.progress import Reporter
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a key of the run file, dotted.")
-@click.option("--cards", multiple=True, envvar="CURATE_CARDS", type=click.Path(path_type=Path), help="As check-license.")
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a key of the run file, dotted."
+)
+@click.option(
+    "--cards", multiple=True, envvar="CURATE_CARDS", type=click.Path(path_type=Path), help="As check-license."
+)
 @click.option("-p", "--policy", "policy_name", envvar="CURATE_POLICY", help="Instead of the run file's policy.")
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option(

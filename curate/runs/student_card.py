@@ -66,7 +66,9 @@ def notice(config: RunConfig, duties: Sequence[str]) -> str:
 def _metadata(config: RunConfig, decision: Decision) -> dict[str, object]:
     """Front matter in the hub's fields; a base model is named only where the hub can know it."""
     metadata: dict[str, object] = {"license": config.student.license, "library_name": "transformers"}
-    on_hub = [ref for ref in (decision.ref, config.student.base) if ref.count("/") == 1 and not ref.startswith((".", "/"))]
+    on_hub = [
+        ref for ref in (decision.ref, config.student.base) if ref.count("/") == 1 and not ref.startswith((".", "/"))
+    ]
     if on_hub:
         metadata["base_model"] = sorted({ref.split("@")[0] for ref in on_hub})
     return {**metadata, "pipeline_tag": "text-generation", "tags": ["distillation", "knowledge-distillation", "curate"]}
@@ -104,7 +106,12 @@ def _waivers(decision: Decision) -> list[str]:
     waived = [finding for finding in decision.findings if finding.waived_by]
     if not waived:
         return []
-    return ["", "Waived findings:", "", *[f"- {_plain(f.rule)}: {_plain(f.message)} ({_plain(f.waived_by)})" for f in waived]]
+    return [
+        "",
+        "Waived findings:",
+        "",
+        *[f"- {_plain(f.rule)}: {_plain(f.message)} ({_plain(f.waived_by)})" for f in waived],
+    ]
 
 
 def _at(revision: str) -> str:

@@ -75,7 +75,14 @@ def small_tokenizer(tokenizer: dict[str, object], kept: list[str]) -> dict[str, 
     """The tokenizer with the kept tokens only, renumbered; [UNK] is the last row, a zero vector."""
     model = dict(tokenizer["model"])  # type: ignore[call-overload]
     model["vocab"] = {token: number for number, token in enumerate([*kept, "[UNK]"])}
-    return {**tokenizer, "model": model, "added_tokens": [], "post_processor": None, "truncation": None, "padding": None}
+    return {
+        **tokenizer,
+        "model": model,
+        "added_tokens": [],
+        "post_processor": None,
+        "truncation": None,
+        "padding": None,
+    }
 
 
 def main() -> None:
