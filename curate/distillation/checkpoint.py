@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -47,19 +49,25 @@ def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> No
     """Write, sync, rename."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, temporary, metadata=header)
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise write_failure(path, error) from error
-    except Exception as error:
-        if type(error).__name__ != "SafetensorError":
-            raise
-        raise RunError(f"{path}: cannot be written: {error}", hint="free some space, then resume") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(tensors, temporary, metadata=header)
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while weights are written into a ``RunError`` that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise write_failure(path, error) from error
+    except SafetensorError as error:
+        raise RunError(f"{path}: cannot be written: {error}", hint="free some space, then resume") from error
 
 
 def own_tensors(model: nn.Module) -> dict[str, Tensor]:

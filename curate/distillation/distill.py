@@ -26,7 +26,6 @@ from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_model, load_teacher
 from curate.distillation.trainer import Trainer, choose_device
 from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
-from curate.errors import RunError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
 
@@ -123,6 +122,9 @@ class _Run:
         student.to(device)
         aligned = not find_difference(tokenizer, student_tokenizer)
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
+        self._stack(
+            student, teacher, vocabulary
+        ).close()  # what cannot be wired is refused before answers are asked for
         teacher_reads = _encoder(tokenizer, config, teacher, student if aligned else None)
         student_reads = teacher_reads if aligned else _encoder(student_tokenizer, config, student, None)
         lesson = prepare_lesson(
@@ -158,6 +160,10 @@ class _Run:
             check_same_vocabulary(tokenizer, student_tokenizer)
         return student, student_tokenizer
 
+    def _stack(self, student: Any, teacher: Any, vocabulary: int) -> LossStack:  # noqa: ANN401
+        kept = self.config.student.keep_layers
+        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, kept=kept)
+
     def _train(
         self,
         student: Any,  # noqa: ANN401
@@ -166,10 +172,8 @@ class _Run:
         pad: int,
         vocabulary: int,
     ) -> Trainer:
-        stack = LossStack(
-            student, teacher, self.config.losses, vocabulary=vocabulary, kept=self.config.student.keep_layers
-        )
         torch.manual_seed(self.config.seed)
+        stack = self._stack(student, teacher, vocabulary)
         try:
             trainer = Trainer(
                 stack,
@@ -190,14 +194,10 @@ class _Run:
         """Save beside, then rename: a student folder is whole or not there."""
         partial = folder.with_name(".student.partial")
         shutil.rmtree(partial, ignore_errors=True)
-        try:
+        with writing(folder):
             export_student(student, tokenizer, partial, dtype=self.config.student.dtype)
             shutil.rmtree(folder, ignore_errors=True)
             partial.replace(folder)
-        except OSError as error:
-            raise RunError(
-                f"{folder}: cannot be written: {error.strerror}", hint="free some space, then resume"
-            ) from error
 
     def _footprints(self, teacher: Any, student: Any, lesson: Lesson, folder: Path) -> dict[str, Footprint]:  # noqa: ANN401
         prompt = lesson.examples[0].prompt

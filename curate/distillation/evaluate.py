@@ -13,6 +13,7 @@ from curate.distillation.batches import Encoder, Example, collate, group_by_leng
 from curate.distillation.fused import cap, choose_chunk
 from curate.distillation.results import Quality
 from curate.distillation.signals import Head, Probe, find_head
+from curate.errors import RunError
 from curate.progress import Progress, silent
 
 BATCH_TOKENS = 8192
@@ -63,6 +64,10 @@ def measure_quality(
         _add_batch(sums, hits, model, teacher, [examples[row] for row in rows], rows, encoder.pad, vocabulary)
         done += len(rows)
         progress(stage, done, len(examples))
+    if not math.isfinite(sums.loss + sums.divergence):
+        raise RunError(
+            f"{stage}: the model gives numbers that are not finite", hint="look at its weights and precision"
+        )
     accuracy = _accuracy(model, held_out, encoder, hits) if any(held_out.truths) else None
     model.train(was_training)
     mean = sums.loss / sums.tokens

@@ -46,9 +46,19 @@ def read_rows(path: Path, *, answers: str = "") -> list[Row]:
                 answer="" if answer is None else str(answer).strip(),
             )
         )
+    _refuse_twins(path, rows)
     if answers and rows and not found:
         raise ConfigError(f"answers: {path.name} has no column {answers!r}", hint="name a column, or leave answers out")
     return rows
+
+
+def _refuse_twins(path: Path, rows: list[Row]) -> None:
+    """Answers are kept by id, so two rows must not share one."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            raise PromptsError(f"{path}: the id {row.id!r} stands in two rows", hint="give every prompt its own id")
+        seen.add(row.id)
 
 
 def answer_column(path: Path, wanted: str) -> str:

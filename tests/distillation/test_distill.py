@@ -11,10 +11,10 @@ from curate.artifact import sha256_folder
 from curate.distillation.config import without_teacher
 from curate.distillation.distill import distill
 from curate.distillation.results import TrainingReport
-from curate.errors import ConfigError, Denied, RunError, TamperedError
+from curate.errors import ConfigError, Denied, PromptsError, RunError, TamperedError
 from curate.licenses.decision import Case
 
-from .conftest import approve, make_config, make_model, make_rows, make_tokenizer
+from .classroom import approve, make_config, make_model, make_rows, make_tokenizer
 
 
 def teach(classroom, config=None, **options):
@@ -235,3 +235,32 @@ def test_half_precision_teachers_leave_half_precision_students(tmp_path, teacher
     report = teach(classroom, make_config(max_steps=2))
     assert AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "student").dtype == torch.float16
     assert report.footprints["student"].bytes < report.footprints["teacher"].bytes
+
+
+def test_a_teacher_that_gives_no_numbers_is_a_broken_run(tmp_path, teacher_folder):
+    folder = tmp_path / "sick"
+    sick = AutoModelForCausalLM.from_pretrained(teacher_folder)
+    sick.model.norm.weight.data.fill_(float("nan"))
+    sick.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(teacher_folder).save_pretrained(folder)
+    classroom = approve(tmp_path, folder, make_rows(with_answers=True))
+    with pytest.raises(RunError, match="not finite"):
+        teach(classroom, make_config(answers="answer"))
+
+
+def test_two_prompts_with_one_id_are_refused(tmp_path, teacher_folder):
+    classroom = approve(tmp_path, teacher_folder, [{"id": "a", "prompt": "x"}, {"id": "a", "prompt": "y"}])
+    with pytest.raises(PromptsError, match="stands in two rows"):
+        teach(classroom)
+
+
+def test_a_full_disk_at_export_is_a_broken_run_that_resumes(classroom, monkeypatch):
+    def full(*args, **options):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.distillation.distill.export_student", full)
+        with pytest.raises(RunError, match="disk full"):
+            teach(classroom, make_config(checkpoint_every=2, max_steps=5))
+    assert not (classroom.root / "out" / "student").exists()
+    assert teach(classroom, make_config(checkpoint_every=2, max_steps=5), resume=True).steps == 5
