@@ -15,6 +15,7 @@ from curate import __version__
 from curate.artifact import canonical_json, sha256_folder, sha256_text
 from curate.distillation.admission import check_leave, preflight
 from curate.distillation.batches import Encoder, Example
+from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import HeldOut, measure_quality
 from curate.distillation.footprint import measure_footprint
