@@ -9,7 +9,9 @@ from curate.licenses.decision import Case
 from curate.licenses.expression import Alternatives, Named, combine, read_expression
 from curate.licenses.facts import Catalogue, LicenseFacts
 from curate.licenses.lineage import Chain, Member
-from curate.licenses.text import DETECTORS, Reading, Statement
+from curate.licenses.prose_terms import named_licenses, restricted_use
+from curate.licenses.statements import Reading, Statement
+from curate.licenses.text import DETECTORS
 from curate.policy import LicensePolicy
 
 
@@ -83,6 +85,9 @@ class Bench:
                 member.card.body, self.catalogue, member.ref.name.lower(), is_dataset=member.ref.kind == "dataset"
             )
             found = [statement for detect in DETECTORS.values() for statement in detect(reading)]
+            if member.card.gate.raw:
+                gate = Reading(member.card.gate, self.catalogue, reading.name, reading.is_dataset)
+                found.extend([*restricted_use(gate), *named_licenses(gate)])
             self.read[member.ref.key] = tuple(found)
         return self.read[member.ref.key]
 

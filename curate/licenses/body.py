@@ -8,6 +8,7 @@ from dataclasses import dataclass
 MAX_CHARS = 1 << 20
 MAX_SENTENCE = 500
 MAX_BLOCK = 4000
+WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
 CODE = re.compile(
     r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|javascript|java|html|powershell|cmd|rust|go)\b"
@@ -60,9 +61,10 @@ class Body:
         self.raw = text[:MAX_CHARS]
         self.text = _blanked(self.raw)
         self.low = self.text.translate(ASCII_LOWER)
-        headings = [(m.start(), m[1].strip(" #*:_").lower()) for m in HEADING.finditer(self.text)]
-        self.heading_starts = [start for start, _ in headings]
-        self.headings = [words for _, words in headings]
+        headings = [(m.start(), m.end(), m[1].strip(" #*:_").lower()) for m in HEADING.finditer(self.text)]
+        self.heading_starts = [start for start, _, _ in headings]
+        self.heading_ends = [end for _, end, _ in headings]
+        self.headings = [words for _, _, words in headings]
 
     def find_words(self, word: str) -> Iterator[tuple[int, int]]:
         """Spans where a lower-case word or phrase stands alone."""
@@ -70,11 +72,32 @@ class Body:
         at = low.find(word)
         while at >= 0:
             end = at + size
-            left = low[at - 1] if at else " "
-            right = low[end] if end < len(low) else " "
-            if not (left.isalnum() or left in "_") and not (right.isalnum() or right == "_"):
+            if not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS):
                 yield at, end
             at = low.find(word, end)
+
+    def windows(self, stems: tuple[str, ...], margin: int = 90) -> Iterator[tuple[int, int]]:
+        """Merged spans around every place where one of some letter sequences stands; the rest need not be searched."""
+        hits = []
+        for stem in stems:
+            at = self.low.find(stem)
+            while at >= 0:
+                hits.append(at)
+                at = self.low.find(stem, at + len(stem) + margin // 2)
+        begin = finish = -1
+        for hit in sorted(hits):
+            if hit - margin > finish:
+                if finish >= 0:
+                    yield begin, finish
+                begin = max(0, hit - margin)
+            finish = min(len(self.low), hit + 2 * margin)
+        if finish >= 0:
+            yield begin, finish
+
+    def search_near(self, pattern: re.Pattern[str], stems: tuple[str, ...]) -> Iterator[re.Match[str]]:
+        """Matches of a pattern, searched for only near its stems."""
+        for begin, finish in self.windows(stems):
+            yield from pattern.finditer(self.low, begin, finish)
 
     def place(self, start: int, end: int) -> Place:
         """The sentence around a span."""
@@ -84,6 +107,10 @@ class Body:
             begin = stop.end()
         stop_after = SENTENCE_END.search(self.low, end, min(len(self.low), end + MAX_SENTENCE))
         finish = stop_after.start() if stop_after else min(len(self.low), end + MAX_SENTENCE)
+        above = bisect_right(self.heading_starts, start) - 1
+        if above >= 0:
+            edge = self.heading_ends[above]
+            begin, finish = (max(begin, edge), finish) if edge <= start else (begin, max(end, min(finish, edge)))
         while begin < start and self.low[begin].isspace():
             begin += 1
         quote = " ".join(self.raw[begin:finish].split())[:400]

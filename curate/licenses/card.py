@@ -10,6 +10,7 @@ from functools import cached_property
 from curate.licenses.body import Body
 from curate.licenses.frontmatter import Entry, FrontMatter, read_front_matter
 from curate.licenses.names import ModelRef, clean, repo_id_in
+from curate.licenses.prose_parents import recipe_parents
 
 MAX_BYTES = 4 << 20
 WRONG_KEYS = re.compile(r"-?\s*(?:licen[cs]es?|lisences?|liscences?|licen[cs]e[ _-]?(?:id|type|tag)s?)\Z", re.I)
@@ -18,6 +19,10 @@ PARENT_KEYS = {"base model", "base-model", "model-base", "model_base", "base_mod
 DATA_KEYS = {"dataset", "data", "train_datasets", "training_data", "dataset_tags"}
 RELATIONS = ("finetune", "adapter", "quantized", "merge")
 RELATION_KEYS = {"relation", "type", "kind", "weight"}
+
+
+TELLING_TAGS = {"gpt4", "gpt-4", "chatgpt", "gpt-3.5", "sharegpt", "llama-2", "llama2", "llama-3", "llama3", "llama-3.1", "llama3.1",
+                "llama-3.2", "llama-3.3", "vicuna", "alpaca"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Parent:
     ref: ModelRef | None
     claim: Claim
     relation: str
+    certain: bool = True
+    """False for a link in prose, which counts only if something is known of what it names."""
 
 
 @dataclass
@@ -72,6 +79,17 @@ class ModelCard:
     problems: list[tuple[str, int]] = field(default_factory=list)
     gated: bool = False
     commercial_no: Claim | None = None
+
+    license_links: list[Claim] = field(default_factory=list)
+    hints: list[Claim] = field(default_factory=list)
+    """Tags that speak of a parent or of data with terms of their own."""
+
+    @cached_property
+    def gate(self) -> Body:
+        """What a reader must accept before the files are given out."""
+        texts = [text for entry in self.front.entries if entry.key.startswith("extra_gated") for text in entry.value.texts]
+        line = next((entry.line for entry in self.front.entries if entry.key.startswith("extra_gated")), 1)
+        return Body("\n\n".join(texts), first_line=line)
 
     @cached_property
     def body(self) -> Body:
@@ -110,6 +128,8 @@ def parse_card(ref: ModelRef, raw: RawCard) -> ModelCard:
     _read_parents(card)
     _read_tags(card, raw.tags)
     _read_files(card)
+    _read_second_block(card)
+    _read_recipes(card)
     card.gated = any(entry.key.startswith("extra_gated") for entry in front.entries)
     return card
 
@@ -134,7 +154,9 @@ def _read_licenses(card: ModelCard) -> None:
     for entry in card.front.all("license_name"):
         card.license_names.extend(_claims(entry))
     for entry in card.front.entries:
-        if entry.key != "license" and WRONG_KEYS.match(entry.key):
+        if entry.key.startswith("license_link"):
+            card.license_links.extend(_claims(entry))
+        elif entry.key != "license" and WRONG_KEYS.match(entry.key):
             card.wrong_keys.extend(_claims(entry))
         elif entry.key == "commercial" and entry.value.texts and entry.value.texts[0].lower() in ("false", "no"):
             card.commercial_no = next(_claims(entry))
@@ -185,6 +207,8 @@ def _read_tags(card: ModelCard, hub_tags: tuple[str, ...]) -> None:
             add_parents(card, [_with_text(claim, rest)], "dataset", "dataset")
         elif prefix == "license" and rest:
             card.wrong_keys.append(_with_text(claim, rest))
+        elif claim.text.lower().replace("_", "-") in TELLING_TAGS:
+            card.hints.append(claim)
 
 
 def _with_text(claim: Claim, text: str) -> Claim:
@@ -210,3 +234,25 @@ def _read_files(card: ModelCard) -> None:
             wanted = relation == "adapter" or "/" in repo_id_in(cleaned.text)
             if wanted and repo_id_in(cleaned.text).lower() != card.ref.name.lower():
                 add_parents(card, [claim], "model", relation)
+
+
+def _read_second_block(card: ModelCard) -> None:
+    """A second block right behind the first is prose to the hub; what it forbids still counts."""
+    rest = card.text[card.front.end : card.front.end + 20_000]
+    if not card.front.found or not rest.lstrip().startswith("---"):
+        return
+    second = read_front_matter(rest)
+    lines = card.text.count("\n", 0, card.front.end)
+    if any(second.all("license")):
+        card.problems.append(("a second block of metadata follows the first and names a license again", lines + 1))
+    for entry in second.all("base_model"):
+        add_parents(card, _id_claims(entry), "model", "base")
+
+
+def _read_recipes(card: ModelCard) -> None:
+    """Parents in merge recipes and in links of the prose."""
+    if card.ref.kind == "dataset":
+        return
+    for name, line, certain in recipe_parents(card.body, card.ref.name):
+        claim = Claim("merge recipe" if certain else "prose", name, name, line)
+        card.parents.append(Parent(ModelRef("model", name), claim, "merge" if certain else "prose", certain))

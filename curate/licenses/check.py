@@ -102,6 +102,8 @@ def check_license(
             hint="check the name, or give --cards DIR with its card",
         )
     decision = decide(chain, policy=policy, case=case, catalogue=catalogue, today=today)
+    if chain.root.ref.kind == "api" and not ref.strip().startswith("api:"):
+        decision = decision.model_copy(update={"ref": ref.strip()})
     if case.student_base and not case.as_base:
         decision = _with_base(decision, case, policy=policy, source=source, catalogue=catalogue, today=today)
     return decision

@@ -2,8 +2,9 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from curate.licenses.card import Claim, ModelCard, parse_card
+from curate.licenses.card import Claim, ModelCard, Parent, parse_card
 from curate.licenses.decision import LineageLink
 from curate.licenses.facts import Catalogue, Known, LicenseFacts
 from curate.licenses.names import ModelRef
@@ -72,40 +73,40 @@ def trace_chain(root: ModelRef, source: CardSource, catalogue: Catalogue) -> Cha
         if member.card is None:
             continue
         for parent in _follow(member, chain, ancestors):
-            found = look_at(parent[0], source, catalogue)
-            found.depth, found.via, found.child = member.depth + 1, parent[1], str(member.ref)
+            if parent.ref is None:
+                continue
+            found = look_at(parent.ref, source, catalogue)
+            if found.status == "missing" and not parent.certain:
+                continue
+            chain.links.append(LineageLink(child=str(member.ref), parent=str(parent.ref), relation=parent.relation))
+            found.depth, found.via, found.child = member.depth + 1, parent.claim, str(member.ref)
             chain.members[found.ref.key] = found
             ancestors[found.ref.key] = ancestors[member.ref.key] | {found.ref.key}
             queue.append(found)
     return chain
 
 
-def _follow(member: Member, chain: Chain, ancestors: dict[str, frozenset[str]]) -> list[tuple[ModelRef, Claim]]:
-    """The parents of a member that are still to be looked at; links and cuts are written on the way."""
-    fresh: dict[str, tuple[ModelRef, Claim]] = {}
-    card = member.card
-    parents = card.parents if card is not None else []
+def _follow(member: Member, chain: Chain, ancestors: dict[str, frozenset[str]]) -> list[Parent]:
+    """The parents of a member that are still to be looked at; links to members met before and cuts are written here."""
+    fresh: dict[str, Parent] = {}
+    parents = member.card.parents if member.card is not None else []
     if len(parents) > MAX_PARENTS:
         chain.cuts.append((str(member.ref), f"names {len(parents)} parents; {MAX_PARENTS} were looked at"))
-    linked: set[tuple[str, str]] = set()
     for parent in parents[:MAX_PARENTS]:
         ref = parent.ref
         if ref is None:
-            if parent.relation != "dataset":
-                member.unnamed.append(parent.claim)
-            continue
-        if (ref.key, parent.relation) not in linked:
-            linked.add((ref.key, parent.relation))
-            chain.links.append(LineageLink(child=str(member.ref), parent=str(ref), relation=parent.relation))
-        if ref.key in ancestors[member.ref.key]:
-            chain.cuts.append((str(member.ref), f"names {ref} as its parent, which comes from it in turn"))
-        elif ref.key in chain.members or ref.key in fresh:
-            continue
+            member.unnamed.extend([] if parent.relation == "dataset" else [parent.claim])
+        elif ref.key in ancestors[member.ref.key]:
+            if parent.certain:
+                chain.cuts.append((str(member.ref), f"names {ref} as its parent, which comes from it in turn"))
+        elif ref.key in chain.members:
+            link = LineageLink(child=str(member.ref), parent=str(ref), relation=parent.relation)
+            chain.links.extend([link] if link not in chain.links else [])
         elif member.depth + 1 > MAX_DEPTH or len(chain.members) + len(fresh) >= MAX_MEMBERS:
             chain.cuts.append((str(member.ref), f"goes on beyond {MAX_DEPTH} steps or {MAX_MEMBERS} members"))
             break
         else:
-            fresh[ref.key] = (ref, parent.claim)
+            fresh.setdefault(ref.key, parent)
     return list(fresh.values())
 
 
@@ -122,6 +123,6 @@ def look_at(ref: ModelRef, source: CardSource, catalogue: Catalogue) -> Member:
     raw = source.fetch(ref)
     card = parse_card(ref, raw) if raw is not None else None
     if ref.folder:
-        return Member(ref, card)
+        return Member(ref, card, catalogue.lookup("models", f"./{Path(ref.name).name}"))
     known = catalogue.lookup("datasets" if ref.kind == "dataset" else "models", ref.name)
     return Member(ref, card, known)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from curate.gate import Finding, Verdict, worst
-from curate.licenses.bench import Bench, finding, license_evidence, prose_evidence
+from curate.licenses.bench import Bench, claim_evidence, finding, license_evidence, prose_evidence
 from curate.licenses.lineage import Member
-from curate.licenses.text import OTHERS
+from curate.licenses.names import repo_id_in
+from curate.licenses.prose_outputs import OTHERS
 
 
 def outputs_in_prose(member: Member, bench: Bench) -> Iterator[Finding]:
@@ -97,4 +98,38 @@ def license_in_prose(member: Member, bench: Bench) -> Iterator[Finding]:
             yield finding("license-in-prose", member, verdict, message, evidence)
 
 
-PROSE_RULES = (outputs_in_prose, data_in_prose, parent_in_prose, restriction_in_prose, license_in_prose)
+def leak_in_prose(member: Member, bench: Bench) -> Iterator[Finding]:
+    """The card says that weights leaked."""
+    for statement in bench.statements(member):
+        if statement.topic == "leak" and member.card is not None:
+            verdict, line = bench.policy.judge_source("leaked-weights")
+            message = f"the card tells of leaked weights: {bench.catalogue.sources['leaked-weights']} (policy {line})"
+            yield finding("leaked-weights", member, verdict, message, [prose_evidence(member.card, statement)])
+
+
+def telling_tags(member: Member, bench: Bench) -> Iterator[Finding]:
+    """Tags that speak of a restricted parent or of data written by a hosted model: a hint that a person must follow."""
+    if member.card is None or member.ref.kind == "dataset":
+        return
+    for claim in member.card.hints[:3]:
+        message = f"the tag {claim.text!r} speaks of a parent or of data with terms of its own"
+        yield finding("telling-tag", member, bench.policy.unknown, message, [claim_evidence(member.card, claim)])
+
+
+def license_link(member: Member, bench: Bench) -> Iterator[Finding]:
+    """A license link that leads to another model's license, or to a text whose address says what it is; never opened."""
+    if member.card is None:
+        return
+    for claim in member.card.license_links:
+        name = repo_id_in(claim.text)
+        for known in bench.catalogue.lookup("models", name) if "/" in name else ():
+            for facts in (bench.catalogue.licenses[one] for one in known.licenses):
+                verdict, line = bench.judge(facts)
+                if verdict is Verdict.DENY:
+                    message = f"the license link leads to {name}: {facts.name}: {facts.note} (policy {line})"
+                    evidence = [claim_evidence(member.card, claim), license_evidence(facts)]
+                    yield finding("license-link", member, verdict, message, evidence)
+
+
+PROSE_RULES = (outputs_in_prose, data_in_prose, parent_in_prose, restriction_in_prose, license_in_prose, leak_in_prose, telling_tags,
+               license_link)  # fmt: skip
