@@ -69,7 +69,9 @@ def main():
         started = time.perf_counter()
         count, agreed, false_allows = judge(rows, folder, prefix)
         seconds = time.perf_counter() - started
-        print(f"{name}: {agreed}/{count} = {agreed / count:.1%}, false allows {false_allows}, {count / seconds:.0f} cards/s")
+        print(
+            f"{name}: {agreed}/{count} = {agreed / count:.1%}, false allows {false_allows}, {count / seconds:.0f} cards/s"
+        )
 
 
 if __name__ == "__main__":

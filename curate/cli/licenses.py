@@ -27,15 +27,37 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
 @cards_option
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option("--revision", default="", help="Commit, branch or tag on the hub; the commit is recorded.")
-@click.option("--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day on which waivers are looked at; today by default.")
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day on which waivers are looked at; today by default."
+)
 @click.option("--student", "student_name", default="", help="The student's planned name.")
 @click.option("--student-base", default="", metavar="REF", help="The model the student starts from; judged as well.")
 @click.option("--signals", default=",".join(SIGNALS), show_default=True, help="What is taken from the teacher.")
-@click.option("-f", "--format", "form", type=click.Choice(["text", "json", "jsonl", "markdown"]), default="text", show_default=True)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "jsonl", "markdown"]),
+    default="text",
+    show_default=True,
+)
 @output_option
-@click.option("--ticket", type=click.Path(path_type=Path), help="Write the teacher's ticket here, its decision beside it.")
-@click.option("--from", "listed", type=click.Path(path_type=Path, allow_dash=True), help="A file with one REF a line; - for standard input.")
-@click.option("--fail-on", type=click.Choice(["deny", "review"]), default="review", show_default=True, help="With deny, a review exits 0.")
+@click.option(
+    "--ticket", type=click.Path(path_type=Path), help="Write the teacher's ticket here, its decision beside it."
+)
+@click.option(
+    "--from",
+    "listed",
+    type=click.Path(path_type=Path, allow_dash=True),
+    help="A file with one REF a line; - for standard input.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["deny", "review"]),
+    default="review",
+    show_default=True,
+    help="With deny, a review exits 0.",
+)
 def check_license(
     refs: tuple[str, ...],
     policy_name: str,
@@ -178,7 +200,9 @@ def show_license(license_id: str | None, form: str, output: Path | None) -> int:
     else:
         found = catalogue.find(license_id)
         if not found:
-            raise click.UsageError(f"no license called {license_id!r} in the catalogue; `curate show-license` lists them")
+            raise click.UsageError(
+                f"no license called {license_id!r} in the catalogue; `curate show-license` lists them"
+            )
         text = (
             "\n".join(render_facts(one, catalogue.conditions) for one in found)
             if form == "text"
@@ -220,7 +244,9 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     return 0
 
 
-def _refuse_unknown_names(by_id: Iterable[str], by_condition: Iterable[str], by_source: Iterable[str], file: Path) -> None:
+def _refuse_unknown_names(
+    by_id: Iterable[str], by_condition: Iterable[str], by_source: Iterable[str], file: Path
+) -> None:
     """A pattern that names no license, condition or source of the catalogue is a misspelling."""
     from fnmatch import fnmatchcase
 

@@ -103,9 +103,7 @@ def finding(
 
 def claim_evidence(card: ModelCard, claim: Claim) -> Evidence:
     """Where a card claims something."""
-    return Evidence(
-        source=f"{card.where}: {claim.field}", quote=claim.raw, line=claim.line or None, sha256=card.sha256
-    )
+    return Evidence(source=f"{card.where}: {claim.field}", quote=claim.raw, line=claim.line or None, sha256=card.sha256)
 
 
 def prose_evidence(card: ModelCard, statement: Statement) -> Evidence:

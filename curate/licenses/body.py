@@ -21,9 +21,15 @@ CITATION = re.compile(
     re.I,
 )
 COMMENT = re.compile(r"<!--[\s\S]{0,20000}?-->")
-LOOKS_LIKE_CODE = re.compile(r"(?m)^\s*(?:import |from \w+(?:\.\w+)* import|def |pip3? install|python3? |git clone|\./|\$ )")
-HEADING = re.compile(r"(?m)^[ \t]{0,3}(?:#{1,6}[ \t]*|<h[1-6][^>\n]{0,200}>|\*\*(?=[^*\n]{1,80}\*\*:?[ \t]*$))([^\n]{1,200})$")
-SENTENCE_END = re.compile(r"(?<=[.!?。!?])[)\"'*_]{0,3}(?=\s)|\n[ \t]*(?=[-*+•>|#\d])|\n[ \t]*\n|。|<br\s?/?>|<li>|</?p>|<td>|</td>")
+LOOKS_LIKE_CODE = re.compile(
+    r"(?m)^\s*(?:import |from \w+(?:\.\w+)* import|def |pip3? install|python3? |git clone|\./|\$ )"
+)
+HEADING = re.compile(
+    r"(?m)^[ \t]{0,3}(?:#{1,6}[ \t]*|<h[1-6][^>\n]{0,200}>|\*\*(?=[^*\n]{1,80}\*\*:?[ \t]*$))([^\n]{1,200})$"
+)
+SENTENCE_END = re.compile(
+    r"(?<=[.!?。!?])[)\"'*_]{0,3}(?=\s)|\n[ \t]*(?=[-*+•>|#\d])|\n[ \t]*\n|。|<br\s?/?>|<li>|</?p>|<td>|</td>"
+)
 BLOCK_START = re.compile(r"\n[ \t]*\n|\n(?=[-*+][ \t])|\n(?=\|)|\n(?=#)|\n(?=\d+\.[ \t])|<tr>|</tr>")
 
 
@@ -125,6 +131,17 @@ class Body:
             begin = stop.end()
         stop_after = BLOCK_START.search(self.low, at, min(len(self.low), at + MAX_BLOCK))
         return self.low[begin : stop_after.start() if stop_after else min(len(self.low), at + MAX_BLOCK)]
+
+    def table_head(self, at: int) -> str:
+        """The first row of the table an offset lies in; empty outside of tables."""
+        begin = self.low.rfind("\n", 0, at) + 1
+        head = ""
+        while begin > 0 and self.low.startswith("|", begin):
+            head = self.low[begin : self.low.find("\n", begin)]
+            begin = self.low.rfind("\n", 0, begin - 1) + 1
+        if begin == 0 and self.low.startswith("|"):
+            head = self.low[: self.low.find("\n")]
+        return head[:300]
 
     def heading(self, at: int) -> str:
         """The nearest heading above an offset, lower case; empty if there is none."""

@@ -87,7 +87,9 @@ class ModelCard:
     @cached_property
     def gate(self) -> Body:
         """What a reader must accept before the files are given out."""
-        texts = [text for entry in self.front.entries if entry.key.startswith("extra_gated") for text in entry.value.texts]
+        texts = [
+            text for entry in self.front.entries if entry.key.startswith("extra_gated") for text in entry.value.texts
+        ]
         line = next((entry.line for entry in self.front.entries if entry.key.startswith("extra_gated")), 1)
         return Body("\n\n".join(texts), first_line=line)
 

@@ -46,7 +46,9 @@ def parse_ref(text: str, *, revision: str = "") -> ModelRef:
     name, _, pinned = name.partition("@")
     name = repo_id_in(name) if "://" in name or "huggingface.co" in name else name
     if not is_repo_id(name):
-        raise CardError(f"{text!r} is no model id", hint="give owner/name, dataset:owner/name, api:provider/model or a folder")
+        raise CardError(
+            f"{text!r} is no model id", hint="give owner/name, dataset:owner/name, api:provider/model or a folder"
+        )
     hosted = _hosted(name) if kind == "model" else ""
     if hosted:
         return ModelRef("api", hosted)
@@ -152,7 +154,9 @@ def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]
         for parent in bench.chain.parents(member):
             if verdicts.get(parent.ref.key) is Verdict.DENY:
                 tag = ", ".join(claim.raw for claim in bench.license_claims(member.card))
-                message = f"tagged {tag}, but its base {parent.ref} is denied; a tag cannot grant what the base withholds"
+                message = (
+                    f"tagged {tag}, but its base {parent.ref} is denied; a tag cannot grant what the base withholds"
+                )
                 yield finding("license-laundering", member, Verdict.DENY, message)
 
 
@@ -170,9 +174,7 @@ def _with_base(
         duties: tuple[str, ...] = ()
     else:
         base = decide(chain, policy=policy, case=base_case, catalogue=catalogue, today=today)
-        more = tuple(
-            one.model_copy(update={"message": f"the student's base: {one.message}"}) for one in base.findings
-        )
+        more = tuple(one.model_copy(update={"message": f"the student's base: {one.message}"}) for one in base.findings)
         base_nodes, duties = base.lineage.nodes, base.obligations
     known = {node.ref for node in decision.lineage.nodes}
     lineage = decision.lineage.model_copy(
@@ -191,7 +193,9 @@ def _lineage(bench: Bench, verdicts: dict[str, Verdict]) -> Lineage:
     for key, member in bench.chain.members.items():
         card = member.card
         claimed = [claim.raw for claim in bench.license_claims(card)] if card is not None else []
-        licenses = claimed or [one.id for one in member.hosted] or [one for known in member.known for one in known.licenses]
+        licenses = (
+            claimed or [one.id for one in member.hosted] or [one for known in member.known for one in known.licenses]
+        )
         nodes.append(
             LineageNode(
                 ref=str(member.ref), kind=member.ref.kind, revision=card.revision if card else "",
@@ -210,7 +214,9 @@ def _obligations(bench: Bench) -> tuple[str, ...]:
             for condition in facts.conditions:
                 name, _, parameter = condition.partition(":")
                 if name in DUTIES and (member.ref.kind != "dataset" or name in FLOWS_FROM_DATA):
-                    meaning = bench.catalogue.conditions.get(name) or bench.catalogue.conditions.get(f"{name}:*") or name
+                    meaning = (
+                        bench.catalogue.conditions.get(name) or bench.catalogue.conditions.get(f"{name}:*") or name
+                    )
                     shown = f" ({parameter})" if parameter else ""
                     duties[f"{facts.name}: {meaning or name.replace('-', ' ')}{shown}"] = None
     return tuple(duties)

@@ -59,7 +59,15 @@ class Hub:
             raise ModelNotFound(f"{ref}: no revision {ref.revision!r} on the hub") from error
         except (errors.RepositoryNotFoundError, errors.HFValidationError):
             return None
-        except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError, KeyError, TypeError) as error:
+        except (
+            errors.HfHubHTTPError,
+            errors.OfflineModeIsEnabled,
+            httpx.HTTPError,
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+        ) as error:
             raise _unreachable(ref, self.endpoint, error) from error
 
     def _file(self, ref: ModelRef, commit: str, name: str, limit: int) -> bytes | None:

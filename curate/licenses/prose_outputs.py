@@ -12,7 +12,7 @@ OTHERS = ("claude", "gemini", "google bard", "palm 2", "palm-2", "bing chat", "c
 COMPANIES = ("openai", "anthropic")
 MAX_SPANS = 60
 MADE = (
-    r"(?:generat(?:ed|ions?|e|ing)|created?|creating|written|wrote|writing|produc\w+|synthes\w+|distil\w+|collect\w+|gather\w+|sampl\w+|"
+    r"(?:generat(?:ed|ions?|e|ing)|created?|creating|written|writes?|wrote|writing|produc\w+|synthes\w+|distil\w+|collect\w+|gather\w+|sampl\w+|"
     r"scrap\w+|answered|annotat\w+|labell?ed|labell?ing|translat\w+|augment\w+|rewr\w+|rephras\w+|paraphras\w+|refin\w+|"
     r"obtain\w+|construct\w+|deriv\w+|extract\w+|curat\w+|enhanc\w+|summari[sz]ed|captioned|captions|evolv\w+|simulat\w+|improved|crafted|"
     r"sourced|powered|prompted)"
@@ -26,7 +26,9 @@ LINK = r"(?:by|from|with|using|via|through|of|involving|leveraging|employing)"
 MADE_BEFORE = re.compile(
     rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$"
 )
-MADE_BY = re.compile(rf"\b{THINGS}\b[^.;|]{{0,50}}\b{MADE}\b[^.;|]{{0,40}}\b(?:by|from|with|using|via|through)\b[^.;|]{{0,24}}$")
+MADE_BY = re.compile(
+    rf"\b{THINGS}\b[^.;|]{{0,50}}\b{MADE}\b[^.;|]{{0,40}}\b(?:by|from|with|using|via|through)\b[^.;|]{{0,24}}$"
+)
 TRAINED_BEFORE = re.compile(
     r"\b(?:train(?:ed|ing)?|tun(?:ed|ing)|fine-?tun(?:ed|ing)|distill?(?:ed|ation|ing)|sft|learn(?:s|ed|ing)?)\b[^.;|]{0,36}?"
     r"\b(?:on|with|from|using)\b[^.;|]{0,30}$"
@@ -92,7 +94,11 @@ def spans(body: Body, word: str) -> Iterator[tuple[int, int]]:
         end = at + len(word)
         left = body.low[at - 1] if at else " "
         right = body.low[end : end + 1]
-        if not (left.isascii() and left.isalnum()) and left not in "/_" and not (right.isascii() and right.isalpha() and right not in "ov"):
+        if (
+            not (left.isascii() and left.isalnum())
+            and left not in "/_"
+            and not (right.isascii() and right.isalpha() and right not in "ov")
+        ):
             seen += 1
             yield at, end
         at = body.low.find(word, end)
@@ -101,7 +107,9 @@ def spans(body: Body, word: str) -> Iterator[tuple[int, int]]:
 def how_used(place: Place, word: str) -> Topic | None:
     """Whether the sentence tells of outputs used as training text, of ratings, or of neither."""
     before, after, sentence = place.before[-160:], place.after[:140], place.sentence
-    if compares(place) or (EVALUATION.search(sentence) and not re.search(r"train|tun|dataset|distil|synthetic", sentence)):
+    if compares(place) or (
+        EVALUATION.search(sentence) and not re.search(r"train|tun|dataset|distil|synthetic", sentence)
+    ):
         return None
     if word in COMPANIES:
         return "outputs" if MADE_BY.search(before) and "webtext" not in sentence else None
@@ -130,6 +138,7 @@ def named_data(reading: Reading) -> Iterator[Statement]:
             if says_no(place) or DATA_NOT.match(place.after) or compares(place) or is_about_another(reading, place):
                 continue
             linked = re.search(r"huggingface\.co/datasets/[\w./-]*$", place.before) is not None
-            if linked or TRAINING.search(place.sentence) or DATA_HEADING.search(body.heading(start)):
+            context = f"{place.sentence} {body.table_head(start)}"
+            if linked or TRAINING.search(context) or DATA_HEADING.search(body.heading(start)):
                 yield Statement("data", word, place, known)
                 break

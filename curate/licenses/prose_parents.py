@@ -22,7 +22,8 @@ DETERMINERS = (
 JOINED = re.compile(
     r"(?:\b(?:on|of|from|upon|with|to|by|top|using|over|is|are|model|for|a|the|in|and|both|base|between|version|released?|en|em|auf|sur)\b|"
     rf"基于|基于了|使用|为|用)[\W_]{{0,6}}{DETERMINERS}{{0,7}}[\W_]{{0,4}}$|[:=/,|]\s{{0,3}}[\W_]{{0,6}}(?:[\w.-]+/)?$|"
-    r"\b(?:original|base|finetuned|fine-tuned|tuned|trained)\s+(?:\w+\s)?$"
+    r"\b(?:original|base|finetuned|fine-tuned|tuned|trained|fine-?tun(?:e|ing)|pre-?training|quanti[sz](?:e|ed|ing)|prun(?:e|ed|ing)|"
+    r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|extend(?:ed|ing))\s+(?:\w+\s)?[\W_]{0,3}$"
 )
 NOT_PARENT = re.compile(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
@@ -33,13 +34,15 @@ OTHERS_BUILT = re.compile(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
 )
+ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
+"""``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
 PARENT_AFTER = re.compile(
     r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|foundation|llm|language)|fine-?tun\w+|finetun\w+|"
     r"based\b(?! on)|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
 PARENT_LABEL = re.compile(
     r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|language model|foundation model|base llm|"
-    r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}[:=|：][^.;\n]{0,50}$"
+    r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}(?:[:=|：]|\bis\b)[^.;\n]{0,50}$"
 )
 ASIDE_HEADING = re.compile(r"citation|reference|acknowledg|related|compar|evaluat|benchmark|results")
 RECIPE_LINE = re.compile(
@@ -77,7 +80,7 @@ def is_parent(place: Place, heading: str) -> bool:
     before, after = place.before[-130:], place.after[:60]
     if says_no(place) or NOT_PARENT.search(after[:26]) or ASIDE_HEADING.search(heading):
         return False
-    if compares(place) or OTHERS_BUILT.search(before):
+    if compares(place) or OTHERS_BUILT.search(before) or ONE_OF_SEVERAL.search(f"{before[-14:]}#{after[:4]}"):
         return False
     if PARENT_LABEL.search(before) or PARENT_AFTER.match(after):
         return True

@@ -7,7 +7,9 @@ from curate.licenses.body import Body, Place
 from curate.licenses.statements import Reading, Statement, is_about_another, says_no
 
 MAX_HITS = 40
-NONCOMMERCIAL = r"non[- ]?commercial(?:ly)?|noncommercial|não[- ]comercial|no comercial|nicht[- ]kommerziell\w*|некоммерческ\w+"
+NONCOMMERCIAL = (
+    r"non[- ]?commercial(?:ly)?|noncommercial|não[- ]comercial|no comercial|nicht[- ]kommerziell\w*|некоммерческ\w+"
+)
 RESTRICTED = re.compile(
     rf"\b(?:{NONCOMMERCIAL})\b|"
     r"\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|\bacademic (?:use|research|purposes?) only\b|"
@@ -20,7 +22,18 @@ RESTRICTED = re.compile(
     r"\bcommercial (?:use|licen[sc]e|usage)[^.\n]{0,60}(?:contact|apply|application|e-?mail|request|authori[sz]ation|permission|fill)|"
     r"仅供(?:学术)?研究|仅用于(?:学术)?研究|不得用于(?:任何)?商业|禁止商用|非商用|非商业|商用利用不可|商用不可|비상업"
 )
-RESTRICTED_STEMS = ("commercial", "research", "academic", "scientific", "comercial", "kommerziell", "коммерч", "商", "研究", "비상업")
+RESTRICTED_STEMS = (
+    "commercial",
+    "research",
+    "academic",
+    "scientific",
+    "comercial",
+    "kommerziell",
+    "коммерч",
+    "商",
+    "研究",
+    "비상업",
+)
 BOTH = re.compile(
     r"\bcommercial\w* (?:use |purposes? |applications? )?(?:and|or|/|as well as|&) ?(?:for )?non|"
     r"non-?commercial\w*[,\w ]{0,24}(?:and|or|/|as well as|&) ?(?:for )?commercial|both (?:research|academic|non)|"
@@ -34,7 +47,9 @@ USE_WORDS = re.compile(
     r"^\W{0,3}(?:\w+\W+){0,2}?(?:use\w*|usage|purposes?|research\w*|licen[sc]\w*|only|basis|academic\w*|projects?|application\w*|terms?|data\w*|"
     r"version|intent|clause|agreement|3d|distribution)\b"
 )
-LEAKED = re.compile(r"\bleak(?:ed)?\b[^.\n]{0,30}\b(?:weights?|models?|checkpoint)\b|\b(?:weights?|models?|checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b")
+LEAKED = re.compile(
+    r"\bleak(?:ed)?\b[^.\n]{0,30}\b(?:weights?|models?|checkpoint)\b|\b(?:weights?|models?|checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b"
+)
 NAMED_LICENSE = re.compile(
     r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|attribution[- ]non-?commercial|attribution[- ]share-?alike|"
     r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e))|"

@@ -48,7 +48,9 @@ def license_terms(member: Member, bench: Bench) -> Iterator[Finding]:
 
 def _recalled(facts: LicenseFacts) -> str:
     """A word of caution where the entry was not read."""
-    return "" if facts.confidence == "text" else f"; this entry rests on {facts.confidence}, verify before relying on it"
+    return (
+        "" if facts.confidence == "text" else f"; this entry rests on {facts.confidence}, verify before relying on it"
+    )
 
 
 def missing_license(member: Member, bench: Bench) -> Iterator[Finding]:
@@ -57,8 +59,14 @@ def missing_license(member: Member, bench: Bench) -> Iterator[Finding]:
     if card is None or bench.license_claims(card):
         return
     written = [claim for claim in card.licenses if claim.raw not in ("", "null", "~")]
-    evidence = [claim_evidence(card, claim) for claim in written[:3]] or [Evidence(source=card.where, sha256=card.sha256)]
-    said = f"license is given as {written[0].kind} {written[0].raw!r}, not as a name" if written else "the card names no license"
+    evidence = [claim_evidence(card, claim) for claim in written[:3]] or [
+        Evidence(source=card.where, sha256=card.sha256)
+    ]
+    said = (
+        f"license is given as {written[0].kind} {written[0].raw!r}, not as a name"
+        if written
+        else "the card names no license"
+    )
     yield finding("missing-license", member, bench.policy.missing, said, evidence)
 
 
@@ -128,7 +136,9 @@ def odd_characters(member: Member, bench: Bench) -> Iterator[Finding]:
     for claim in claims:
         if claim.oddity:
             message = f"{claim.field} holds {claim.oddity}; it was read as {claim.text!r}"
-            yield finding("odd-characters", member, bench.policy.unreadable_card, message, [claim_evidence(card, claim)])
+            yield finding(
+                "odd-characters", member, bench.policy.unreadable_card, message, [claim_evidence(card, claim)]
+            )
 
 
 def known_source(member: Member, bench: Bench) -> Iterator[Finding]:
@@ -170,7 +180,9 @@ def hosted_terms(member: Member, bench: Bench) -> Iterator[Finding]:
         yield finding("hosted-terms", member, verdict, message, [license_evidence(facts)])
     if not member.hosted:
         provider = member.ref.name.partition("/")[0]
-        yield finding("unknown-license", member, bench.policy.unknown, f"nobody knows the terms of the host {provider!r}")
+        yield finding(
+            "unknown-license", member, bench.policy.unknown, f"nobody knows the terms of the host {provider!r}"
+        )
 
 
 def unread_parent(member: Member, bench: Bench) -> Iterator[Finding]:

@@ -30,7 +30,9 @@ class CardFolder:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise CardError(f"{folder}: no such folder of cards", hint="give the folder that holds models/ and datasets/")
+            raise CardError(
+                f"{folder}: no such folder of cards", hint="give the folder that holds models/ and datasets/"
+            )
         self.folder = folder
         self.index: dict[str, dict[str, Path]] = {}
 

@@ -39,7 +39,7 @@ NEGATION = re.compile(
 )
 COMPARISON = re.compile(
     r"\b(?:compar\w+|outperform\w*|surpass\w*|beat(?:s|ing)?|better|worse|versus|vs|on par|rival\w*|close to|exceed\w*|"
-    r"match(?:es|ing)?|competitive|evaluat\w+|benchmark\w*|leaderboard|win rate|scores?|judged?|similar(?:ly)? to|same as|"
+    r"match(?:es|ing)?|competitive|evaluat\w+|benchmark\w*|leaderboard|win rate|scores?|judged?|similar(?:ly)? to|same\b[^.;]{0,40}\bas|"
     r"like|alternatives? to|replacements? (?:of|for)|counterparts?|inspired by|such as|more than|less than|than|"
     r"equivalent to|comparable|known as|aka|(?:reproduc\w+|recreation|replica\w*) of|perform\w*|including|e\.g|"
     r"identical to|resembl\w+|akin to|popular|plugged?)\b[^.;]{0,90}$"

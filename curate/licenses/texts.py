@@ -38,7 +38,9 @@ TITLES: tuple[tuple[str, str], ...] = (
     ("stability-nc-research", r"stability ai non-?commercial research"),
     ("stability-community", r"stability ai community license"),
 )
-FORBIDS = re.compile(r"non-?commercial (?:research )?(?:use|purposes?) only|solely for (?:non-?commercial|research)|for research purposes only")
+FORBIDS = re.compile(
+    r"non-?commercial (?:research )?(?:use|purposes?) only|solely for (?:non-?commercial|research)|for research purposes only"
+)
 
 
 def recognize(text: str) -> str:

@@ -26,7 +26,9 @@ def render_decision(decision: Decision, *, verbose: bool = False) -> str:
     if decision.obligations and decision.verdict is not Verdict.DENY:
         lines.append("  duties that pass to the student")
         lines.extend(f"    - {printable(duty)}" for duty in decision.obligations)
-    lines.append(f"  policy {decision.policy.name} {decision.policy.sha256[:12]} · catalogue {decision.catalogue_sha256[:12]}")
+    lines.append(
+        f"  policy {decision.policy.name} {decision.policy.sha256[:12]} · catalogue {decision.catalogue_sha256[:12]}"
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -98,7 +100,12 @@ def _tree(decision: Decision) -> Iterator[str]:
         if node is None:
             continue
         shown += 1
-        yield "  " * min(depth, 12) + (f"{relation}: " if relation else "") + _node(node) + (" (above)" if ref in seen else "")
+        yield (
+            "  " * min(depth, 12)
+            + (f"{relation}: " if relation else "")
+            + _node(node)
+            + (" (above)" if ref in seen else "")
+        )
         if ref not in seen:
             seen.add(ref)
             stack.extend((parent, how, depth + 1) for parent, how in reversed(parents.get(ref, [])))
