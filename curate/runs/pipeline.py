@@ -25,12 +25,15 @@ class Outcome(Value):
 
     def text(self) -> str:
         """A few lines for the terminal."""
-        lines = [f"{self.record.status}: {self.folder}"]
-        for step in self.record.steps:
-            lines.append(f"  {step.name:<12} {step.status:<8} {step.wall_s:8.1f} s  {step.message}".rstrip())
-        report = Path(self.folder) / "report.html"
-        lines += [f"report: {report}"] if report.is_file() else []
-        return "\n".join([*lines, f"run.json sha256 {self.record_sha256}"])
+        steps = [f"  {one.name:<12} {one.status:<8} {one.wall_s:8.1f} s  {one.message}" for one in self.record.steps]
+        page = Path(self.folder) / "report.html"
+        report = [f"report: {page}"] if page.is_file() else []
+        head, tail = f"{self.record.status}: {self.folder}", f"run.json sha256 {self.record_sha256}"
+        return "\n".join([head, *(line.rstrip() for line in steps), *report, tail])
+
+
+def unheard(text: str) -> None:
+    """The listener of callers that do not care."""
 
 
 def run_pipeline(
@@ -43,7 +46,7 @@ def run_pipeline(
     resume: Path | None = None,
     only_gates: bool = False,
     progress: Progress = silent,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = unheard,
 ) -> Outcome:
     """Take a run file through every gate to a distilled student.
 
@@ -65,9 +68,7 @@ def run_pipeline(
     chosen = policy or load_policy(policy_place(config, where))
     trail = Trail.resume(resume) if resume else Trail.start(reports, config.digest()[:8])
     say(f"run folder: {trail.root}")
-    shop = Workshop(
-        config=config, where=where, policy=chosen, today=today, trail=trail, progress=progress, say=say
-    )
+    shop = Workshop(config=config, where=where, policy=chosen, today=today, trail=trail, progress=progress, say=say)
     try:
         status = _go(shop, only_gates=only_gates)
     except BaseException as error:

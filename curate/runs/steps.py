@@ -35,7 +35,9 @@ def preflight(shop: Workshop) -> None:
         for key, names in _files(shop).items():
             for name in names:
                 if name and not name.startswith("hf:") and not shop.path(name).exists():
-                    raise PromptsError(f"{key}: {shop.path(name)}: no such file", hint="paths are relative to the run file")
+                    raise PromptsError(
+                        f"{key}: {shop.path(name)}: no such file", hint="paths are relative to the run file"
+                    )
         tighten(shop.policy.prompts.filters, shop.config.filters)
         if shop.config.embedder not in {"", shop.policy.prompts.embedder}:
             raise ConfigError(
