@@ -93,9 +93,8 @@ def main() -> None:
             if labels[drop.id]["injected"] == "0"
             and not (name in PAIRED and (drop.id in natural or labels[drop.because_of]["injected"] == "1"))
         ]
-        print(
-            f"\n{name}: {len(gone)} dropped, {len(wrong)} wrongly ({len(wrong) / len(clean):.2%}), {time.monotonic() - started:.1f} s"
-        )
+        share, took = len(wrong) / len(clean), time.monotonic() - started
+        print(f"\n{name}: {len(gone)} dropped, {len(wrong)} wrongly ({share:.2%}), {took:.1f} s")
         for kind in ALONE.get(name, ()):
             print(line(kind, truth[kind], gone, paired=name in PAIRED))
         if name in PAIRED:
@@ -131,11 +130,11 @@ def row_judge(policy):
     return real(policy)
 
 
-def stand_in(license, source):
+def stand_in(claimed, source):
     """Permissive names are allowed, the rest is not."""
-    free = license.lower().startswith(("apache", "mit", "cc-by-3", "cc-by-4", "cc0", "licenseref-paws"))
-    verdict = Verdict.ALLOW if free else Verdict.DENY if license not in ("", "unknown") else Verdict.REVIEW
-    return Finding(rule="row-license", subject=source or "row", verdict=verdict, message=license or "no license")
+    free = claimed.lower().startswith(("apache", "mit", "cc-by-3", "cc-by-4", "cc0", "licenseref-paws"))
+    verdict = Verdict.ALLOW if free else Verdict.DENY if claimed not in ("", "unknown") else Verdict.REVIEW
+    return Finding(rule="row-license", subject=source or "row", verdict=verdict, message=claimed or "no license")
 
 
 if __name__ == "__main__":
