@@ -106,9 +106,6 @@ def test_nothing_of_the_workplace_is_named():
 
 
 def test_every_markdown_link_into_the_repository_leads_somewhere():
-    broken = []
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-            if not (page.parent / target).exists():
-                broken.append(f"{page.name} -> {target}")
-    assert broken == []
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    links = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
+    assert [f"{page.name} -> {target}" for page, target in links if not (page.parent / target).exists()] == []

@@ -8,8 +8,8 @@ from typing import Any
 from curate.prompts.results import Cluster, FilterReport, Sample
 from curate.report.figures import OTHER, Figure, LegendEntry, Panel, group_legend, spread
 from curate.report.numbers import format_number, format_share
-from curate.report.svg import BLUE, GREY, INK, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
-from curate.report.text import bound_text
+from curate.report.svg import AXIS_CELLS, BLUE, GREY, INK, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
+from curate.report.text import bound_text, shorten
 
 MAP_POINTS = 2000
 """Drawn at most; captions count them all."""
@@ -126,7 +126,7 @@ def drops_by_filter(report: FilterReport) -> Figure | None:
         counts.append(("unreadable", report.rows_unreadable))
     rows: list[Row] = [
         {
-            "what": bound_text(what, 40),
+            "what": shorten(bound_text(what, 40), AXIS_CELLS),
             "count": count,
             "shown": f"{count:,}",
             "colour": BLUE if what == "kept" else PALETTE[0],
@@ -184,10 +184,7 @@ def cluster_shares(clusters: Sequence[Cluster], limit: int = 12) -> Figure | Non
             if share is not None
         ]  # fmt: skip
     compared = any(cluster.reference_share is not None for cluster in ranked)
-    first = f"The largest, {names[0]}, holds {format_share(ranked[0].share)} of the prompts"
-    caption = f"{len(ranked)} clusters. {first}" + (
-        f" and {format_share(ranked[0].reference_share)} of the reference." if compared else "."
-    )
+    caption = _cluster_caption(ranked, compared)
     legend = [LegendEntry(label="prompts", colour=BLUE, shape="square")]
     legend += [LegendEntry(label="reference", colour=GREY, shape="square")] if compared else []
     svg = draw(_pairs([str(row["what"]) for row in rows]), rows, name="clusters", label=caption)
@@ -203,6 +200,19 @@ def cluster_shares(clusters: Sequence[Cluster], limit: int = 12) -> Figure | Non
             (name, format_share(cluster.share), format_share(cluster.reference_share), _times(cluster))
             for name, cluster in zip(names, ranked, strict=True)
         ),
+    )
+
+
+def _cluster_caption(clusters: Sequence[Cluster], compared: bool) -> str:
+    """How many clusters there are, and the one that says most."""
+    count = f"{len(clusters)} clusters." if len(clusters) > 1 else "One cluster."
+    if not compared:
+        largest = max(clusters, key=lambda cluster: cluster.share)
+        return f"{count} The largest, “{_words(largest)}”, holds {format_share(largest.share)} of the prompts."
+    furthest = max(clusters, key=lambda cluster: abs(cluster.share - (cluster.reference_share or 0)))
+    return (
+        f"{count} Furthest apart is “{_words(furthest)}”: {format_share(furthest.share)} of the prompts, "
+        f"{format_share(furthest.reference_share or 0)} of the reference."
     )
 
 
@@ -226,8 +236,12 @@ def _pairs(order: Sequence[str]) -> Any:  # noqa: ANN401 – an Altair chart
 
 def _cluster_name(place: int, cluster: Cluster) -> str:
     """A cluster by its first words; numbered, for words may repeat."""
-    words = " ".join(bound_text(word, 16) for word in cluster.words[:3])
-    return f"{place + 1} {words}".rstrip()
+    return shorten(f"{place + 1} {_words(cluster)}".rstrip(), AXIS_CELLS)
+
+
+def _words(cluster: Cluster) -> str:
+    """The first words of a cluster."""
+    return " ".join(bound_text(word, 16) for word in cluster.words[:3])
 
 
 def _times(cluster: Cluster) -> str:

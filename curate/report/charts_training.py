@@ -17,7 +17,7 @@ CURVE_POINTS = 300
 LOG_FROM = 20
 """A scale is logarithmic where the largest value is so many times the smallest."""
 MODEL_COLOURS = {"teacher": GREY, "before": PALETTE[3], "after": BLUE, "without KD": PALETTE[2], "student": BLUE}
-TERM_NAMES = {"total": "total, weighted", "kd": "KD", "feature": "hidden states", "attention": "attention maps"}
+TERM_NAMES = {"total": "weighted total", "kd": "KD", "feature": "hidden states", "attention": "attention maps"}
 """How the loss terms are called on a page; any other goes by its own name."""
 
 
@@ -44,7 +44,7 @@ def loss_curves(curve: Sequence[LossPoint]) -> Figure | None:
     return Figure(
         name="losses",
         title="Losses by term",
-        caption=f"Over {curve[-1].step:,} steps: {said}. Terms are shown unweighted.",
+        caption=f"Over {curve[-1].step:,} steps: {said}. The terms themselves are shown unweighted.",
         panels=tuple(panels),
         headers=("term", "first", "last", "lowest"),
         rows=tuple(rows),
@@ -83,10 +83,11 @@ def _curve_panel(name: str, points: Sequence[tuple[int, float]], place: int) -> 
 
 def _powers(smallest: float, largest: float) -> list[float]:
     """Powers of ten within a range, with their halves and fifths where there are few."""
-    exponents = range(floor(log10(smallest)), ceil(log10(largest)) + 1)
-    steps = (1, 2, 5) if len(exponents) <= 3 else (1,)
-    marks = [step * 10.0**exponent for exponent in exponents for step in steps]
-    return [mark for mark in marks if smallest * 0.8 <= mark <= largest * 1.2]
+    powers = [10.0**exponent for exponent in range(floor(log10(smallest)), ceil(log10(largest)) + 1)]
+    inside = [power for power in powers if smallest * 0.8 <= power <= largest * 1.2]
+    if len(inside) > 2:
+        return inside
+    return [step * power for power in powers for step in (1, 2, 5) if smallest * 0.8 <= step * power <= largest * 1.2]
 
 
 def _moving_mean(values: Sequence[float]) -> list[float]:

@@ -110,13 +110,16 @@ def _run_verdict(
         reasons.append(Reason(label="Prompts", text=prompts.sentence + _because(prompts.findings)))
     if training:
         reasons.append(Reason(label="Student", text=_student_line(training, baseline)))
-    broken = [step for step in steps if step.tone == "deny"]
+    latest = {step.name: step for step in steps}.values()
+    broken = [step for step in latest if step.tone == "deny"]
     gates = worst(verdicts) if verdicts else None
     if gates is not None and gates is not Verdict.ALLOW:
         return ("deny" if gates is Verdict.DENY else "review"), VERDICT_WORDS[gates.value], reasons
     if broken:
         failures = [Reason(label=f"Step {step.name}", text=step.note or step.status) for step in broken]
         return "deny", "Failed", [*failures, *reasons]
+    if any(step.tone == "review" for step in latest):
+        return "review", "Unfinished", reasons
     if gates is None:
         return "quiet", "No verdict yet", [*reasons, Reason(label="", text="No gate has decided.")]
     return "allow", "Allowed and distilled" if training else VERDICT_WORDS[gates.value], reasons

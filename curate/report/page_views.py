@@ -2,7 +2,6 @@
 
 from curate.artifact import Value
 from curate.distillation.results import TrainingReport
-from curate.gate import Verdict
 from curate.licenses.decision import Decision
 from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
 from curate.report.figures import Figure
@@ -10,7 +9,7 @@ from curate.report.numbers import ABSENT, format_number
 from curate.report.recipe import loss_terms, settings, training_digests
 from curate.report.text import compared_models
 from curate.report.views import (
-    VERDICT_WORDS,
+    MAX_NODES,
     FindingsView,
     TreeNode,
     case_line,
@@ -34,6 +33,7 @@ class DecisionView(Value):
     findings: FindingsView
     trees: tuple[TreeNode, ...]
     digest: str
+    most_nodes: int = MAX_NODES
 
 
 class PromptsView(Value):
@@ -46,7 +46,6 @@ class PromptsView(Value):
     decision: PromptDecision | None = None
     sentence: str = ""
     findings: FindingsView | None = None
-    bounds: Rows = ()
     dropped: Rows = ()
     diversity_rows: Rows = ()
     shift_rows: Rows = ()
@@ -100,9 +99,6 @@ def view_prompts(
         decision=decision,
         sentence=prompt_sentence(decision) if decision else "",
         findings=view_findings(decision.findings, decision.verdict) if decision else None,
-        bounds=tuple((f.rule, _bound_verdict(f.verdict, f.waived_by), f.message) for f in decision.findings)
-        if decision
-        else (),
         dropped=_dropped_rows(filters) if filters else (),
         diversity_rows=metric_rows(diversity.metrics) if diversity else (),
         shift_rows=metric_rows(shift.metrics) if shift else (),
@@ -112,11 +108,6 @@ def view_prompts(
         clusters=charts.cluster_shares(clusters),
         digests=_prompt_digests(diversity, shift, filters, decision),
     )
-
-
-def _bound_verdict(verdict: Verdict, waived_by: str) -> str:
-    """A verdict as a word, and whether it was waived."""
-    return VERDICT_WORDS[verdict.value] + (" (waived)" if waived_by else "")
 
 
 def _dropped_rows(report: FilterReport) -> Rows:

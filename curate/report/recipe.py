@@ -11,10 +11,10 @@ Rows = tuple[tuple[str, ...], ...]
 
 
 MODEL_PHRASES = {
-    "teacher": "for the teacher",
-    "before": "for the student before",
     "after": "after",
-    "without KD": "after, without KD",
+    "before": "before",
+    "without KD": "when taught without KD",
+    "teacher": "for the teacher",
 }
 
 
@@ -23,7 +23,7 @@ def quality_sentence(models: Mapping[str, Quality]) -> str:
     order = ("accuracy", "kl_to_teacher", "perplexity", "top1_agreement")
     for field in order:
         label, spell = QUALITIES[field]
-        values = {model: getattr(quality, field) for model, quality in models.items()}
+        values = {model: getattr(models[model], field) for model in MODEL_PHRASES if model in models}
         if values.get("after") is not None:
             said = ", ".join(f"{spell(value)} {MODEL_PHRASES[model]}" for model, value in values.items())
             return f"{label[0].upper()}{label[1:]}: {said}."

@@ -124,7 +124,7 @@ def _pad(cell: str, width: int, to_right: bool) -> str:
 
 def _fit(widths: Sequence[int], room: int) -> list[int]:
     """Widths that sum to no more than the room, the widest giving way first, none below a readable least."""
-    fitted = list(widths)
+    fitted = [min(cells, max(room, _NARROWEST)) for cells in widths]
     while sum(fitted) > room and max(fitted, default=0) > _NARROWEST:
         widest = fitted.index(max(fitted))
         rest = sorted(fitted, reverse=True)[1:2] or [0]

@@ -160,7 +160,7 @@ def view_drops(report: FilterReport) -> tuple[Drop, ...]:
 def metric_rows(metrics: dict[str, Metric]) -> tuple[tuple[str, ...], ...]:
     """Name, value, interval and note of every metric."""
     return tuple(
-        (name.replace("_", " "), format_number(metric.value, 4), _interval(metric), metric.note)
+        (name.replace("_", " "), format_number(metric.value), _interval(metric), metric.note)
         for name, metric in metrics.items()
     )
 

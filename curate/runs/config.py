@@ -6,10 +6,10 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from curate.artifact import Artifact, first_problem
-from curate.distillation.config import DistillConfig, EvaluationConfig, StudentConfig
+from curate.distillation.config import DistillConfig, EvaluationConfig, StudentConfig, override
 from curate.errors import ConfigError
 from curate.policy import Option
-from curate.safeyaml import parse_yaml, read_yaml
+from curate.safeyaml import read_yaml
 
 OWN_KEYS = ("student", "evaluation", "answers")
 """Parts of ``DistillConfig`` that a run file gives at its top level."""
@@ -80,26 +80,6 @@ class RunConfig(Artifact):
         payload = self.model_dump(mode="json", exclude={"kind"})
         payload["distill"] = {key: value for key, value in payload["distill"].items() if key not in OWN_KEYS}
         return payload
-
-
-def override(payload: dict[str, Any], assignment: str) -> dict[str, Any]:
-    """A copy of a mapping with one dotted key set: ``override(config, "distill.losses.kd.weight=2")``.
-
-    The value is YAML. Only run and distillation files are reached this way; nothing here touches a policy.
-    """
-    dotted, equals, text = assignment.partition("=")
-    keys = dotted.strip().split(".")
-    if not equals or not all(keys):
-        raise ConfigError(f"--set {assignment}: not KEY=VALUE", hint="for example --set distill.epochs=5")
-    value = parse_yaml(text, where=f"--set {dotted}", error=ConfigError)
-    changed: dict[str, Any] = dict(payload)
-    place = changed
-    for key in keys[:-1]:
-        inner = place.get(key)
-        place[key] = dict(inner) if isinstance(inner, dict) else ({} if inner is None else {"weight": inner})
-        place = place[key]
-    place[keys[-1]] = value
-    return changed
 
 
 def read_run_config(path: Path, *, assignments: tuple[str, ...] = ()) -> RunConfig:

@@ -8,10 +8,11 @@ from curate.artifact import Value, sha256_file
 from curate.errors import CurateError, Denied, NeedsReview
 from curate.policy import Policy, load_policy
 from curate.progress import Progress, silent
-from curate.runs import steps
+from curate.runs import papers, steps
 from curate.runs.config import RunConfig
 from curate.runs.record import RECORD, RunRecord, RunStatus
 from curate.runs.trail import Trail, one_line
+from curate.runs.workshop import Workshop, policy_place
 
 
 class Outcome(Value):
@@ -24,12 +25,15 @@ class Outcome(Value):
 
     def text(self) -> str:
         """A few lines for the terminal."""
-        lines = [f"{self.record.status}: {self.folder}"]
-        for step in self.record.steps:
-            lines.append(f"  {step.name:<12} {step.status:<8} {step.wall_s:8.1f} s  {step.message}".rstrip())
-        report = Path(self.folder) / "report.html"
-        lines += [f"report: {report}"] if report.is_file() else []
-        return "\n".join([*lines, f"run.json sha256 {self.record_sha256}"])
+        steps = [f"  {one.name:<12} {one.status:<8} {one.wall_s:8.1f} s  {one.message}" for one in self.record.steps]
+        page = Path(self.folder) / "report.html"
+        report = [f"report: {page}"] if page.is_file() else []
+        head, tail = f"{self.record.status}: {self.folder}", f"run.json sha256 {self.record_sha256}"
+        return "\n".join([head, *(line.rstrip() for line in steps), *report, tail])
+
+
+def unheard(text: str) -> None:
+    """The listener of callers that do not care."""
 
 
 def run_pipeline(
@@ -42,7 +46,7 @@ def run_pipeline(
     resume: Path | None = None,
     only_gates: bool = False,
     progress: Progress = silent,
-    say: Callable[[str], None] = lambda text: None,
+    say: Callable[[str], None] = unheard,
 ) -> Outcome:
     """Take a run file through every gate to a distilled student.
 
@@ -61,12 +65,10 @@ def run_pipeline(
         Denied, NeedsReview: a gate did not open; the folder holds the whole trail and nothing was trained.
         CurateError: whatever else broke, after the trail was closed over what is there.
     """
-    chosen = policy or load_policy(steps.policy_path(config, where))
+    chosen = policy or load_policy(policy_place(config, where))
     trail = Trail.resume(resume) if resume else Trail.start(reports, config.digest()[:8])
     say(f"run folder: {trail.root}")
-    shop = steps.Workshop(
-        config=config, where=where, policy=chosen, today=today, trail=trail, progress=progress, say=say
-    )
+    shop = Workshop(config=config, where=where, policy=chosen, today=today, trail=trail, progress=progress, say=say)
     try:
         status = _go(shop, only_gates=only_gates)
     except BaseException as error:
@@ -76,7 +78,7 @@ def run_pipeline(
     return Outcome(folder=str(trail.root), record=record, record_sha256=sha256_file(trail.root / RECORD))
 
 
-def _go(shop: steps.Workshop, *, only_gates: bool) -> RunStatus:
+def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     """The order."""
     steps.preflight(shop)
     decision = steps.judge_licenses(shop)
@@ -84,15 +86,15 @@ def _go(shop: steps.Workshop, *, only_gates: bool) -> RunStatus:
     diversity, shift = steps.analyze(shop, kept)
     approval = steps.approve(shop, decision, kept, filtered, diversity, shift)
     if only_gates:
-        steps.write_report(shop)
+        papers.write_report(shop)
         return "gates passed"
     training = steps.distill(shop)
-    steps.write_student_papers(shop, decision, approval, training)
-    steps.write_report(shop)
+    papers.write_student_papers(shop, decision, approval, training)
+    papers.write_report(shop)
     return "finished"
 
 
-def _close_after(error: BaseException, shop: steps.Workshop) -> None:
+def _close_after(error: BaseException, shop: Workshop) -> None:
     """Close the trail over what is there, with a report if a gate said no."""
     status: RunStatus = "failed"
     if isinstance(error, Denied):
@@ -102,6 +104,6 @@ def _close_after(error: BaseException, shop: steps.Workshop) -> None:
     elif isinstance(error, KeyboardInterrupt):
         status = "interrupted"
     if status in {"denied", "review"}:
-        steps.write_report(shop)
+        papers.write_report(shop)
     code = error.exit_code if isinstance(error, CurateError) else 130 if status == "interrupted" else 1
     shop.trail.close(status, exit_code=code, message=one_line(error), config_sha256=shop.config.digest())

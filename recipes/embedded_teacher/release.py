@@ -7,6 +7,7 @@ import json
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 import torch
@@ -17,7 +18,7 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 HERE = Path(__file__).parent
 KEPT_LAYERS = 2
-Record = dict[str, object]
+Record = dict[str, Any]
 
 
 def write_release(

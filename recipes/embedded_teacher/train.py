@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from batches import Batch, iterate_batches
-from corpora import Corpora, read_corpora
+from corpora import Corpora, Example, read_corpora
 from evaluate import measure_accuracy
 from model import Average, add_dropout, build_model, some_layers_left_out
 from release import write_release
@@ -123,7 +123,7 @@ class Run:
             sys.stdout.write(json.dumps(point) + "\n")
             sys.stdout.flush()
 
-    def _run_epoch(self, rows: list) -> tuple[float, float]:
+    def _run_epoch(self, rows: list[Example]) -> tuple[float, float]:
         settings = self.settings
         self.model.train()
         sums, count = [0.0, 0.0], 0

@@ -70,3 +70,8 @@ def test_numbers_read_as_people_write_them():
     ]  # fmt: skip
     assert format_ratio(2, 7) == "3.50×"
     assert format_ratio(0, 7) == format_ratio(None, 1) == "–"
+
+
+def test_a_table_of_huge_cells_is_quick_to_fit():
+    lines = table([["x" * 1_000_000, "y" * 1_000_000]], ["a", "b"], width=80).splitlines()
+    assert len(lines[2]) <= 80

@@ -1,0 +1,127 @@
+"""What every rule is given: the policy, the facts, the case and the chain, with the questions rules share."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from curate.gate import Evidence, Finding, Verdict, worst
+from curate.licenses.card import Claim, ModelCard
+from curate.licenses.decision import Case
+from curate.licenses.expression import Alternatives, Named, combine, read_expression
+from curate.licenses.facts import Catalogue, LicenseFacts
+from curate.licenses.lineage import Chain, Member
+from curate.licenses.prose_terms import named_licenses, restricted_use
+from curate.licenses.statements import Reading, Statement
+from curate.licenses.text import DETECTORS
+from curate.policy import LicensePolicy
+
+
+@dataclass
+class Bench:
+    """Everything a rule may look at; nothing here changes while rules run, but for what is remembered."""
+
+    policy: LicensePolicy
+    catalogue: Catalogue
+    case: Case
+    chain: Chain
+    read: dict[str, tuple[Statement, ...]] = field(default_factory=dict)
+
+    def judge(self, facts: LicenseFacts) -> tuple[Verdict, str]:
+        """The verdict on one license in this case, and the line of the policy behind it."""
+        verdict, line = self.policy.judge_license(facts.id, facts.kind, facts.conditions)
+        if verdict is Verdict.DENY and facts.family and self.is_same_family(facts):
+            return self.policy.same_family, "same_family"
+        return verdict, line
+
+    def judge_named(self, named: Named) -> tuple[Verdict, str, LicenseFacts | None]:
+        """The verdict on a license as named; of several it may mean, the strictest."""
+        if not named.facts:
+            return Verdict(self.policy.unknown), "unknown", None
+        judged = [(*self.judge(facts), facts) for facts in named.facts]
+        return max(judged, key=lambda one: one[0].severity)
+
+    def best_of(self, alternatives: Alternatives) -> tuple[Named, ...]:
+        """Of several choices, the one whose strictest license is the most lenient."""
+
+        def severity(choice: tuple[Named, ...]) -> int:
+            return worst(self.judge_named(named)[0] for named in choice).severity
+
+        return min(alternatives, key=severity)
+
+    def is_same_family(self, facts: LicenseFacts) -> bool:
+        """Whether the student is declared to be of the family that a license is bound to."""
+        if self.case.as_base:
+            return True
+        declared = self.case.student_base or self.case.student_name
+        if not declared:
+            return False
+        licenses = [one for known in self.catalogue.lookup("models", declared) for one in known.licenses]
+        return any(self.catalogue.licenses[one].family == facts.family for one in licenses)
+
+    def claimed(self, card: ModelCard) -> Alternatives:
+        """What a card's license claims come to; ``other`` is resolved by its name."""
+        return combine(read_expression(claim.text, self.catalogue) for claim in self.license_claims(card))
+
+    def license_claims(self, card: ModelCard) -> list[Claim]:
+        """The claims that count as the license: the tag, and the name where the tag says ``other`` or adds to it."""
+        tags = [claim for claim in card.licenses if claim.kind == "str" and claim.text]
+        names = [claim for claim in card.license_names if claim.kind == "str" and claim.text]
+        if names and any(claim.text.lower() == "other" for claim in tags):
+            return [claim for claim in tags if claim.text.lower() != "other"] + names
+        known_names = [claim for claim in names if self.catalogue.find(claim.text)]
+        return tags + known_names
+
+    def own_verdict(self, member: Member) -> Verdict:
+        """The verdict on a member's own license claims alone."""
+        if member.card is None or not self.license_claims(member.card):
+            return Verdict.REVIEW
+        return worst(self.judge_named(named)[0] for named in self.best_of(self.claimed(member.card)))
+
+    def statements(self, member: Member) -> tuple[Statement, ...]:
+        """What the prose of a member's card says, read once."""
+        if member.card is None:
+            return ()
+        if member.ref.key not in self.read:
+            reading = Reading(
+                member.card.body, self.catalogue, member.ref.name.lower(), is_dataset=member.ref.kind == "dataset"
+            )
+            found = [statement for detect in DETECTORS.values() for statement in detect(reading)]
+            if member.card.gate.raw:
+                gate = Reading(member.card.gate, self.catalogue, reading.name, reading.is_dataset)
+                found.extend([*restricted_use(gate), *named_licenses(gate)])
+            self.read[member.ref.key] = tuple(found)
+        return self.read[member.ref.key]
+
+
+def finding(
+    rule: str, member: Member, verdict: Verdict | str, message: str, evidence: Iterable[Evidence] = ()
+) -> Finding:
+    """A finding about one member."""
+    return Finding(
+        rule=rule, subject=str(member.ref), verdict=Verdict(verdict), message=message, evidence=tuple(evidence)
+    )
+
+
+def claim_evidence(card: ModelCard, claim: Claim) -> Evidence:
+    """Where a card claims something."""
+    return Evidence(source=f"{card.where}: {claim.field}", quote=claim.raw, line=claim.line or None, sha256=card.sha256)
+
+
+def prose_evidence(card: ModelCard, statement: Statement) -> Evidence:
+    """The sentence that says so."""
+    return Evidence(source=card.where, quote=statement.place.quote, line=statement.place.line, sha256=card.sha256)
+
+
+def license_evidence(facts: LicenseFacts) -> Evidence:
+    """Where a license says so, and how well that is known."""
+    return Evidence(
+        source=facts.url or f"catalogue: {facts.id}", section=facts.section, read_on=facts.read_on,
+        confidence=facts.confidence,
+    )  # fmt: skip
+
+
+def via_evidence(bench: Bench, member: Member) -> list[Evidence]:
+    """How a member came into the chain: the claim of its child."""
+    child = next((one for one in bench.chain.members.values() if str(one.ref) == member.child), None)
+    if member.via is None or child is None or child.card is None:
+        return []
+    return [claim_evidence(child.card, member.via)]

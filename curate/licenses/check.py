@@ -1,0 +1,235 @@
+"""May this model teach? A reference in, a decision out."""
+
+import re
+from collections.abc import Iterable
+from datetime import date
+from importlib.resources import files
+from pathlib import Path
+
+from curate import __version__
+from curate.errors import CardError, ModelNotFound
+from curate.gate import Finding, Verdict, settle, worst
+from curate.licenses.bench import Bench, finding
+from curate.licenses.decision import Case, Decision, Lineage, LineageNode, PolicyRef
+from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
+from curate.licenses.lineage import Chain, Member, trace_chain
+from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
+from curate.licenses.patterns import matches
+from curate.licenses.rules import RULES
+from curate.licenses.sources import CardSource, make_source
+from curate.policy import Policy, apply_waivers
+
+COMMIT = re.compile(r"[0-9a-f]{7,40}\Z|[\w./-]{1,100}\Z")
+DUTIES = {
+    "attribution", "notice-file", "copy-of-license", "state-changes", "share-alike", "same-license-for-derivatives",
+    "source-disclosure", "network-source-disclosure", "pass-through-use-restrictions", "acceptable-use-policy",
+    "name-prefix", "display", "notify-licensor", "registration-required-commercial", "guardrail-preservation",
+    "distilled-model-is-derivative", "no-endorsement", "upstream-terms-apply",
+}  # fmt: skip
+FLOWS_FROM_DATA = {"share-alike", "attribution", "copy-of-license"}
+
+
+def parse_ref(text: str, *, revision: str = "") -> ModelRef:
+    """What a reference means: ``owner/name[@revision]``, a folder, ``dataset:…``, ``api:…``, ``embedded`` or a hosted name.
+
+    Raises:
+        CardError: it is none of these.
+    """
+    text = text.strip()
+    if text.startswith("api:") and text[4:].strip():
+        return ModelRef("api", text[4:].strip())
+    kind, name = ("dataset", text[8:]) if text.startswith("dataset:") else ("model", text)
+    if text == "embedded":
+        return ModelRef("model", "embedded")
+    if kind == "model" and (name.startswith((".", "/", "~")) or Path(name).is_dir()):
+        return ModelRef("model", str(Path(name).expanduser()), folder=True)
+    name, _, pinned = name.partition("@")
+    name = repo_id_in(name) if "://" in name or "huggingface.co" in name else name
+    if not is_repo_id(name):
+        raise CardError(
+            f"{text!r} is no model id", hint="give owner/name, dataset:owner/name, api:provider/model or a folder"
+        )
+    hosted = _hosted(name) if kind == "model" else ""
+    if hosted:
+        return ModelRef("api", hosted)
+    return ModelRef("dataset" if kind == "dataset" else "model", name, pinned or revision)
+
+
+def _hosted(name: str) -> str:
+    """``provider/model`` for a bare name that everyone takes for a hosted model; empty for any other."""
+    low = name.lower()
+    if "/" in low:
+        owner, _, model = low.partition("/")
+        is_service = owner in ("openai", "anthropic") and _hosted(model)
+        return name if is_service else ""
+    for pattern, provider in load_catalogue().hosted["names"].items():
+        if matches(low, pattern):
+            return f"{provider}/{name}"
+    return ""
+
+
+def check_license(
+    ref: str,
+    *,
+    policy: Policy,
+    source: CardSource | None = None,
+    case: Case | None = None,
+    today: date,
+    revision: str = "",
+    catalogue: Catalogue | None = None,
+) -> Decision:
+    """May this model teach (or, with ``case.as_base``, be what a student starts from)?
+
+    Args:
+        ref: as ``parse_ref`` takes it.
+        policy: the norms to judge by.
+        source: where cards come from; by default the model's own folder, then the hub.
+        case: what is about to be done. A ``student_base`` is judged too, and its findings join this decision.
+        today: the day on which waivers are looked at.
+        revision: commit, branch or tag on the hub.
+        catalogue: the facts; by default those that ship with curate.
+
+    Raises:
+        CardError: the reference makes no sense.
+        ModelNotFound: no source has a card and the catalogue does not know the name.
+        HubUnreachable: the hub does not answer.
+    """
+    case = case or Case()
+    catalogue = catalogue or load_catalogue()
+    source = source or make_source(embedded=embedded_folder())
+    chain = trace_chain(parse_ref(ref, revision=revision), source, catalogue)
+    if chain.root.status == "missing" and chain.root.ref.kind != "api":
+        raise ModelNotFound(
+            f"{ref}: no card was found and the catalogue does not know it",
+            hint="check the name, or give --cards DIR with its card",
+        )
+    decision = decide(chain, policy=policy, case=case, catalogue=catalogue, today=today)
+    if chain.root.ref.kind == "api" and not ref.strip().startswith("api:"):
+        decision = decision.model_copy(update={"ref": ref.strip()})
+    if case.student_base and not case.as_base:
+        decision = _with_base(decision, case, policy=policy, source=source, catalogue=catalogue, today=today)
+    return decision
+
+
+def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, today: date) -> Decision:
+    """The decision on a chain that was read; pure."""
+    bench = Bench(policy.licenses, catalogue, case, chain)
+    found: list[Finding] = []
+    verdicts: dict[str, Verdict] = {}
+    for key, member in chain.members.items():
+        about = [one for rule in RULES.values() for one in rule(member, bench)]
+        about = _tempered(member, about)
+        verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
+        found.extend(about)
+    found.extend(_laundering(bench, verdicts))
+    findings = apply_waivers(found, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
+    return Decision(
+        ref=str(chain.root.ref),
+        revision=chain.root.card.revision if chain.root.card else "",
+        case=case,
+        verdict=settle(findings),
+        findings=findings,
+        obligations=_obligations(bench),
+        lineage=_lineage(bench, verdicts),
+        policy=PolicyRef(name=policy.name, sha256=policy.digest()),
+        catalogue_sha256=catalogue.sha256,
+        decided_on=today,
+        curate_version=__version__,
+    )
+
+
+def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
+    """Of a data set behind a model, only what forbids (or is known of its making) counts; silence about terms does not."""
+    if member.ref.kind != "dataset" or member.is_root:
+        return about
+    made = {known.made_with for known in member.known if known.made_with}
+    return [one for one in about if one.verdict is Verdict.DENY or (one.rule in made and one.verdict is Verdict.REVIEW)]
+
+
+def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]:
+    """A permissive tag over a parent that is denied: a licensee cannot widen the grant."""
+    for member in bench.chain.members.values():
+        if member.card is None or member.ref.kind == "dataset" or bench.own_verdict(member) is not Verdict.ALLOW:
+            continue
+        for parent in bench.chain.parents(member):
+            if verdicts.get(parent.ref.key) is Verdict.DENY:
+                tag = ", ".join(claim.raw for claim in bench.license_claims(member.card))
+                message = (
+                    f"tagged {tag}, but its base {parent.ref} is denied; a tag cannot grant what the base withholds"
+                )
+                yield finding("license-laundering", member, Verdict.DENY, message)
+
+
+def _with_base(
+    decision: Decision, case: Case, *, policy: Policy, source: CardSource, catalogue: Catalogue, today: date
+) -> Decision:
+    """The decision with what was found about the model the student starts from."""
+    base_case = case.model_copy(update={"as_base": True})
+    chain = trace_chain(parse_ref(case.student_base), source, catalogue)
+    if chain.root.status == "missing":
+        message = "the student's base: no card was found and the catalogue does not know it"
+        more = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
+        more = apply_waivers(more, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
+        base_nodes: tuple[LineageNode, ...] = ()
+        duties: tuple[str, ...] = ()
+    else:
+        base = decide(chain, policy=policy, case=base_case, catalogue=catalogue, today=today)
+        more = tuple(one.model_copy(update={"message": f"the student's base: {one.message}"}) for one in base.findings)
+        base_nodes, duties = base.lineage.nodes, base.obligations
+    known = {node.ref for node in decision.lineage.nodes}
+    lineage = decision.lineage.model_copy(
+        update={"nodes": (*decision.lineage.nodes, *(node for node in base_nodes if node.ref not in known))}
+    )
+    findings = (*decision.findings, *more)
+    obligations = tuple(dict.fromkeys((*decision.obligations, *duties)))
+    return decision.model_copy(
+        update={"findings": findings, "verdict": settle(findings), "lineage": lineage, "obligations": obligations}
+    )
+
+
+def _lineage(bench: Bench, verdicts: dict[str, Verdict]) -> Lineage:
+    """The chain as the decision keeps it."""
+    nodes = []
+    for key, member in bench.chain.members.items():
+        card = member.card
+        claimed = [claim.raw for claim in bench.license_claims(card)] if card is not None else []
+        licenses = (
+            claimed or [one.id for one in member.hosted] or [one for known in member.known for one in known.licenses]
+        )
+        nodes.append(
+            LineageNode(
+                ref=str(member.ref), kind=member.ref.kind, revision=card.revision if card else "",
+                license=", ".join(dict.fromkeys(licenses)), status=member.status, verdict=verdicts[key],  # type: ignore[arg-type]
+                sha256=card.sha256 if card else "",
+            )
+        )  # fmt: skip
+    return Lineage(nodes=tuple(nodes), links=tuple(bench.chain.links), truncated=bool(bench.chain.cuts))
+
+
+def _obligations(bench: Bench) -> tuple[str, ...]:
+    """The duties that pass to the student, each a sentence that names its license."""
+    duties: dict[str, None] = {}
+    for member in bench.chain.members.values():
+        for facts in _licenses_of(member, bench):
+            for condition in facts.conditions:
+                name, _, parameter = condition.partition(":")
+                if name in DUTIES and (member.ref.kind != "dataset" or name in FLOWS_FROM_DATA):
+                    meaning = (
+                        bench.catalogue.conditions.get(name) or bench.catalogue.conditions.get(f"{name}:*") or name
+                    )
+                    shown = f" ({parameter})" if parameter else ""
+                    duties[f"{facts.name}: {meaning or name.replace('-', ' ')}{shown}"] = None
+    return tuple(duties)
+
+
+def _licenses_of(member: Member, bench: Bench) -> list[LicenseFacts]:
+    """The licenses a member stands under, as claimed or as known."""
+    if member.card is not None and bench.license_claims(member.card):
+        return [facts for named in bench.best_of(bench.claimed(member.card)) for facts in named.facts[:1]]
+    known = [bench.catalogue.licenses[one] for entry in member.known for one in entry.licenses]
+    return [*member.hosted, *known]
+
+
+def embedded_folder() -> Path:
+    """Where the teacher that ships with curate lies (it may be absent from a partial checkout)."""
+    return Path(str(files("curate"))) / "embedded" / "intent_teacher"

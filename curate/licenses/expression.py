@@ -1,0 +1,71 @@
+"""License claims as alternatives: a list means that all apply, ``OR`` leaves a choice, ``AND`` needs every branch."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+
+from curate.licenses.facts import Catalogue, LicenseFacts
+
+OPERATOR = re.compile(r"[()]|\b(?:OR|AND|WITH)\b|\b(?:or|and|with)\b(?=\s+\S+\Z|\s+\()")
+SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+\+\s+|\s+&\s+")
+MAX_ALTERNATIVES = 64
+
+
+@dataclass(frozen=True)
+class Named:
+    """One license as claimed, and what the catalogue knows under that name (several where the name is ambiguous)."""
+
+    text: str
+    facts: tuple[LicenseFacts, ...]
+
+
+Alternatives = tuple[tuple[Named, ...], ...]
+"""Choices, each a set of licenses that apply together."""
+
+
+@lru_cache(maxsize=4096)
+def read_expression(text: str, catalogue: Catalogue) -> Alternatives:
+    """What one claimed value means; what cannot be parsed stands as one unknown name."""
+    whole = catalogue.find(text)
+    if whole:
+        return ((Named(text, whole),),)
+    parts = [part for part in SEPARATOR.split(text) if part]
+    if len(parts) > 1:
+        return combine(read_expression(part, catalogue) for part in parts)
+    if OPERATOR.search(text):
+        return _parse(text, catalogue)
+    return ((Named(text, ()),),)
+
+
+def combine(claims: Iterable[Alternatives]) -> Alternatives:
+    """All claims at once: every choice of one with every choice of the others."""
+    combined: Alternatives = ((),)
+    for alternatives in claims:
+        combined = tuple((*left, *right) for left, right in product(combined, alternatives))[:MAX_ALTERNATIVES]
+    return combined
+
+
+def _parse(text: str, catalogue: Catalogue) -> Alternatives:
+    """Parse an SPDX expression over our names; license-expression is imported only here."""
+    import license_expression
+
+    licensing = license_expression.Licensing()
+    try:
+        tree = licensing.parse(text)
+    except (license_expression.ExpressionError, AttributeError, TypeError, RecursionError):
+        return ((Named(text, ()),),)
+    return ((Named(text, ()),),) if tree is None else _alternatives(tree, catalogue)
+
+
+def _alternatives(node: object, catalogue: Catalogue) -> Alternatives:
+    """The choices below a node of a parsed expression."""
+    operator, arguments = getattr(node, "operator", ""), getattr(node, "args", ())
+    if operator.strip() == "OR":
+        return tuple(choice for part in arguments for choice in _alternatives(part, catalogue))[:MAX_ALTERNATIVES]
+    if operator.strip() == "AND":
+        return combine(_alternatives(part, catalogue) for part in arguments)
+    license_symbol = getattr(node, "license_symbol", node)
+    key = str(getattr(license_symbol, "key", license_symbol))
+    return ((Named(str(node), catalogue.find(key)),),)

@@ -1,0 +1,148 @@
+"""The catalogue: what licenses and terms say, and what is known of models and data sets; facts only, no norms."""
+
+import hashlib
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from curate.artifact import Value
+from curate.licenses.names import slug
+from curate.licenses.patterns import PatternIndex
+
+TERMS = ("train_on_outputs", "distill_from_weights", "derivatives", "commercial_use", "redistribute")
+Answer = Literal["granted", "conditional", "forbidden", "unknown"]
+Confidence = Literal["text", "excerpt", "memory"]
+LicenseKind = Literal[
+    "permissive", "copyleft", "rail", "open-weights-custom", "noncommercial", "research", "proprietary-api", "data",
+    "undetermined",
+]  # fmt: skip
+
+
+class LicenseFacts(Value):
+    """What one license or one service's terms say, and how well that is known."""
+
+    id: str
+    name: str
+    kind: LicenseKind
+    spdx: str = ""
+    hub_tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    family: str = ""
+    """The model family that alone may be improved or named under it."""
+    url: str = ""
+    read_on: str = ""
+    terms: dict[str, Answer]
+    conditions: tuple[str, ...] = ()
+    section: str
+    note: str
+    remark: str = ""
+    confidence: Confidence
+
+
+class Known(Value):
+    """What is known of models or data sets by their ids, apart from their own cards; a hint with exceptions."""
+
+    ids: tuple[str, ...]
+    """Patterns over lower-case ids, ``*`` as wildcard."""
+    unless: tuple[str, ...] = ()
+    """Ids the patterns would catch but that are another matter."""
+    licenses: tuple[str, ...] = ()
+    made_with: str = ""
+    """A source from ``sources.yaml`` that went into it, such as ``openai-outputs``."""
+    words: tuple[str, ...] = ()
+    """Lower-case names under which prose speaks of it."""
+    basis: str
+    confidence: Literal["high", "medium", "low"] = "high"
+
+
+class Catalogue:
+    """All facts, indexed; made once a process."""
+
+    def __init__(self, documents: dict[str, Any], sha256: str) -> None:
+        self.sha256 = sha256
+        self.licenses: dict[str, LicenseFacts] = {}
+        self.known: dict[str, tuple[Known, ...]] = {}
+        for name, document in sorted(documents.items()):
+            for key, entry in document.get("licenses", {}).items():
+                self.licenses[key] = LicenseFacts.model_validate({"id": key, "kind": document["kind"], **entry})
+            if "known" in document:
+                self.known[name] = tuple(Known.model_validate(entry) for entry in document["known"])
+        self.conditions: dict[str, str] = documents["conditions"]["conditions"]
+        self.ambiguous: dict[str, list[str]] = documents["conditions"]["ambiguous_names"]
+        self.sources: dict[str, str] = documents["sources"]["sources"]
+        self.hosted: dict[str, Any] = documents["hosted"]
+
+    @cached_property
+    def by_name(self) -> dict[str, str]:
+        """Every id, tag, SPDX id, name and alias (slugged) to its entry; ids and SPDX win over aliases."""
+        index: dict[str, str] = {}
+        for facts in self.licenses.values():
+            index[slug(facts.id)] = facts.id
+        for group in ("spdx", "hub_tags", "name", "aliases"):
+            for facts in self.licenses.values():
+                names = getattr(facts, group)
+                for name in (names,) if isinstance(names, str) else names:
+                    if name:
+                        index.setdefault(slug(name), facts.id)
+        return index
+
+    def find(self, name: str) -> tuple[LicenseFacts, ...]:
+        """The entries a claimed name may mean: none, one, or all that carry an ambiguous name."""
+        key = slug(name)
+        if key in self.ambiguous:
+            return tuple(self.licenses[one] for one in self.ambiguous[key])
+        found = self.by_name.get(key) or self.by_name.get(_shortened(key))
+        return (self.licenses[found],) if found else ()
+
+    @cached_property
+    def indexes(self) -> dict[str, PatternIndex]:
+        """The id patterns of models and data sets, ready to be asked."""
+        return {
+            group: PatternIndex((entry.ids, entry.unless, entry) for entry in entries)
+            for group, entries in self.known.items()
+        }
+
+    def lookup(self, group: str, name: str) -> tuple[Known, ...]:
+        """What is known of a model or data set by its id: the closest owner's entry, then all that its name betrays."""
+        return self.indexes[group].find(name.lower())
+
+    def words(self, group: str) -> Iterator[tuple[str, Known]]:
+        """Every name by which prose speaks of something known."""
+        for entry in self.known[group]:
+            for word in entry.words:
+                yield word, entry
+
+
+def _shortened(key: str) -> str:
+    """A license name without the words that carry nothing: ``the-apache-license-version-2.0`` is ``apache-2.0``."""
+    dropped = {"the", "license", "licence", "licensed", "version", "v", "agreement", "public", "general", "gnu", "only"}
+    parts = [part for part in key.replace("v2.0", "2.0").replace("v3.0", "3.0").split("-") if part not in dropped]
+    text = "-".join(parts).replace("creative-commons", "cc").replace("-or-later", "").replace("+", "")
+    return {"gplv3": "gpl-3.0", "gpl-3": "gpl-3.0", "gpl-2": "gpl-2.0", "apache": "apache-2.0", "bsd-3": "bsd-3-clause",
+            "bsd-2": "bsd-2-clause", "agpl-3": "agpl-3.0", "lgpl-3": "lgpl-3.0", "cc-by": "cc-by-4.0",
+            "cc-by-sa": "cc-by-sa-4.0", "cc-by-nc": "cc-by-nc-4.0", "cc-by-nc-sa": "cc-by-nc-sa-4.0",
+            "cc-by-nc-nd": "cc-by-nc-nd-4.0", "cc-by-nd": "cc-by-nd-4.0", "academic-free-3.0": "afl-3.0",
+            }.get(text, text)  # fmt: skip
+
+
+def catalogue_folder() -> Path:
+    """Where the shipped facts lie."""
+    return Path(str(files("curate.licenses"))) / "catalogue"
+
+
+@lru_cache(maxsize=4)
+def load_catalogue(folder: Path | None = None) -> Catalogue:
+    """The shipped catalogue (or another folder in its layout), with the digest of its files."""
+    folder = folder or catalogue_folder()
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    documents: dict[str, Any] = {}
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.yaml")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+        documents[path.stem] = yaml.load(content, Loader=loader)  # noqa: S506 – a safe loader, in C where there is one
+    return Catalogue(documents, digest.hexdigest())

@@ -1,0 +1,89 @@
+"""Names as people and machines write them: cleaned of look-alikes, slugged, told apart as model, data set, folder or route."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+Kind = Literal["model", "dataset", "api"]
+
+REPO_ID = re.compile(r"(?!.*(?:\.\.|--))[A-Za-z0-9][\w.-]{0,95}(?:/[A-Za-z0-9][\w.-]{0,95})?\Z", re.ASCII)
+HUB_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<kind>datasets/|models/)?(?P<id>[\w.-]+(?:/[\w.-]+)?)", re.I
+)
+LOOK_ALIKES = str.maketrans(
+    "авекмнорстухіјѕԁɡοαιυνκρτеАВЕКМНОРСТУХІЈЅΑΒΕΖΗΙΚΜΝΟΡΤΥΧ‐‑‒–—−",
+    "abekmhopctyxijsdgoaiuvkpteABEKMHOPCTYXIJSABEZHIKMNOPTYX------",
+)
+LINK_PARTS = {"blob", "tree", "resolve", "raw", "main"}
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A value freed of look-alikes and invisible characters, and what was odd about it."""
+
+    text: str
+    oddity: str = ""
+
+
+@lru_cache(maxsize=4096)
+def clean(value: str) -> Cleaned:
+    """The value as a reader would take it, and whether it contained characters that deceive."""
+    if value.isascii() and value.isprintable():
+        return Cleaned(value.strip())
+    odd: list[str] = []
+    kept = []
+    for char in value:
+        category = unicodedata.category(char)
+        if category in ("Cf", "Cc", "Co", "Cs"):
+            odd.append(f"U+{ord(char):04X}")
+            kept.append(" " if char in "\t\r\n" else "")
+        else:
+            kept.append(char)
+    bare = "".join(kept)
+    folded = unicodedata.normalize("NFKC", bare).translate(LOOK_ALIKES)
+    odd.extend(f"U+{ord(char):04X}" for char in bare if not char.isascii() and char not in folded)
+    shown = ", ".join(dict.fromkeys(odd[:8]))
+    return Cleaned(folded.strip(), f"deceiving characters {shown}" if odd else "")
+
+
+@lru_cache(maxsize=8192)
+def slug(name: str) -> str:
+    """Lower case, every run of other characters than letters, digits, dot and plus a hyphen."""
+    return re.sub(r"[^a-z0-9.+]+", "-", name.lower()).strip("-")
+
+
+def is_repo_id(name: str) -> bool:
+    """Whether the hub would take this as ``name`` or ``owner/name``."""
+    return len(name) <= 193 and REPO_ID.match(name) is not None
+
+
+def repo_id_in(value: str) -> str:
+    """The ``owner/name`` (or bare name) that a value or hub address names, without a revision; empty if none."""
+    text = value.strip().strip("\"'<>()[] ")
+    if address := HUB_ADDRESS.search(text):
+        text = "/".join(part for part in address["id"].split("/") if part not in LINK_PARTS)
+    text = text.removesuffix(".git").rstrip("/").split("@")[0]
+    return text if is_repo_id(text) else ""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """What is asked about: a model, a data set, a folder with a model, or a hosted route."""
+
+    kind: Kind
+    name: str
+    """``owner/name``, ``provider/model``, or the folder as given."""
+    revision: str = ""
+    folder: bool = False
+
+    @property
+    def key(self) -> str:
+        """What tells members of a lineage apart; ids compare without regard to case."""
+        name = self.name if self.folder else self.name.lower()
+        return f"{self.kind}:{name}"
+
+    def __str__(self) -> str:
+        """As reports print it."""
+        return {"model": "", "dataset": "dataset:", "api": "api:"}[self.kind] + self.name

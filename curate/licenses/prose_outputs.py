@@ -1,0 +1,144 @@
+"""Detectors: training text written or rated by hosted models, and data sets known for it."""
+
+import re
+from collections.abc import Iterator
+
+from curate.licenses.body import Body, Place
+from curate.licenses.statements import Reading, Statement, Topic, compares, is_about_another, says_no
+
+GENERATORS = ("gpt-4", "gpt4", "gpt 4", "gpt-3.5", "gpt3.5", "gpt 3.5", "chatgpt", "chat-gpt", "chat gpt", "gpt-3", "gpt3",
+              "text-davinci", "davinci-003", "davinci", "openai", "gpt-generated", "gpt-assisted", "gpt-5", "gpt-35")  # fmt: skip
+OTHERS = ("claude", "gemini", "google bard", "palm 2", "palm-2", "bing chat", "copilot", "anthropic")
+COMPANIES = ("openai", "anthropic")
+MAX_SPANS = 60
+MADE = (
+    r"(?:generat(?:ed|ions?|e|ing)|created?|creating|written|writes?|wrote|writing|produc\w+|synthes\w+|distil\w+|collect\w+|gather\w+|sampl\w+|"
+    r"scrap\w+|answered|annotat\w+|labell?ed|labell?ing|translat\w+|augment\w+|rewr\w+|rephras\w+|paraphras\w+|refin\w+|"
+    r"obtain\w+|construct\w+|deriv\w+|extract\w+|curat\w+|enhanc\w+|summari[sz]ed|captioned|captions|evolv\w+|simulat\w+|improved|crafted|"
+    r"sourced|powered|prompted)"
+)
+THINGS = (
+    r"(?:outputs?|responses?|answers?|completions?|conversations?|dialogues?|dialogs?|chats?|generations?|instructions?|"
+    r"data(?:sets?)?|samples?|examples?|stories|explanations?|reasoning traces|traces|labels|captions|entries|"
+    r"queries|questions|solutions|descriptions?|corpus|logs|interactions|replies|knowledge)"
+)
+LINK = r"(?:by|from|with|using|via|through|of|involving|leveraging|employing)"
+MADE_BEFORE = re.compile(
+    rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$"
+)
+MADE_BY = re.compile(
+    rf"\b{THINGS}\b[^.;|]{{0,50}}\b{MADE}\b[^.;|]{{0,40}}\b(?:by|from|with|using|via|through)\b[^.;|]{{0,24}}$"
+)
+TRAINED_BEFORE = re.compile(
+    r"\b(?:train(?:ed|ing)?|tun(?:ed|ing)|fine-?tun(?:ed|ing)|distill?(?:ed|ation|ing)|sft|learn(?:s|ed|ing)?)\b[^.;|]{0,36}?"
+    r"\b(?:on|with|from|using)\b[^.;|]{0,30}$"
+)
+MADE_AFTER = re.compile(
+    rf"^(?:[\w.]{{0,8}}-?\d{{0,4}}\w{{0,2}}(?:-turbo|-vision|-preview|-o)?)?[`*_\])\"']{{0,3}}(?:'s|’s)?[- ]?(?:api[- ]?)?(?:(?:was|were|is) used to )?"
+    rf"(?:(?:high-?quality|synthetic|diverse|based|style|assisted|model|instruction|detailed|multi-?turn|long|chat|raw)[- ]){{0,2}}"
+    rf"(?:{MADE}|{THINGS})\b|^[^。]{{0,10}}(?:生成|数据|蒸馏|标注|回答)"
+)
+USED_AFTER = re.compile(
+    rf"^[^.;|]{{0,40}}\b(?:was|were|been)\s+(?:then\s+)?(?:used|prompted|asked|employed|leveraged|instructed|queried)\s+"
+    rf"(?:to|for|as)\s+(?:\w+\s+){{0,3}}{MADE}"
+)
+ASKED_BEFORE = re.compile(
+    r"\b(?:used|using|prompt(?:ed|ing)|ask(?:ed|ing)|leverag(?:ed|ing)|employ(?:ed|ing)|utili[sz](?:ed|ing)|with|via|"
+    r"call(?:ed|ing)|quer(?:ied|ying)|instruct(?:ed|ing))\b[^.;|]{0,50}$|(?:使用|利用|通过|用)[^。]{0,8}$"
+)
+TO_MAKE = re.compile(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
+RATED_BEFORE = re.compile(
+    r"\b(?:rat(?:ed|ings?)|rank(?:ed|ings?)|preferences?|scor(?:ed|ing|es)|feedback|critiques?|reward\w*|judg(?:ed|e?ments?)|annotat\w+|"
+    r"binari[sz]ed)\b[^.;|]{0,40}\b(?:by|from|with|using|of|via)\b[^.;|]{0,24}$"
+)
+RATED_AFTER = re.compile(
+    r"^[\w.\-]{0,12}[`*_\])\"']{0,3}(?:'s|’s)?[- ](?:\w+[- ]){0,2}?(?:rat(?:ed|ings?)|rank(?:ed|ings?)|preferences?|scor(?:ed|es|ing)|feedback|critiques?|"
+    r"judg(?:ed|e?ments?))\b"
+)
+EVALUATION = re.compile(
+    r"\b(?:evaluat\w+|benchmark\w*|mt[- ]?bench|alpaca ?eval|arena|leaderboard|win[- ]?rate|as (?:a |the )?judge|llm-as-a-judge|"
+    r"human ?eval|test set|metrics?|accuracy|detect\w*|mmlu|average scores?|compatible|client|sdk)\b"
+)
+TRAINING = re.compile(
+    r"\b(?:train\w*|tun\w+|fine-?tun\w+|finetun\w+|sft|dpo|rlhf|ppo|data ?sets?|data|corpus|corpora|mixture|mix|samples|examples|"
+    r"instruct\w*|distil\w+|curated|source[sd]?|merged?|pretrain\w*|learn\w*|built|based|aligned?|preference)\b|训练|数据|微调|学習|データ"
+)
+DATA_HEADING = re.compile(
+    r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|credit|thank|acknowledg|descri|about|overview|summary|intro|训练|数据"
+)
+DATA_NOT = re.compile(
+    r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|style[d]?\b|eval|chat template|bench|syntax|tokens?|"
+    r"instruct(?:ion)? (?:format|template|prompt))|^\W{0,3}(?:models?|7b|13b|arena|ui\b|webui|vicuna prompt)\b"
+)
+
+
+def trained_on_outputs(reading: Reading) -> Iterator[Statement]:
+    """Statements that training text was written (or rated) by a hosted model."""
+    body = reading.body
+    for word in (*GENERATORS, *OTHERS):
+        for start, end in spans(body, word):
+            place = body.place(start, end)
+            if says_no(place):
+                continue
+            topic = how_used(place, word)
+            if topic is not None and not is_about_another(reading, place):
+                yield Statement(topic, word, place)
+                if topic == "outputs":
+                    break
+
+
+def spans(body: Body, word: str) -> Iterator[tuple[int, int]]:
+    """Spans of a generator's name, versions behind it included; at most so many a card."""
+    at, seen = body.low.find(word), 0
+    while at >= 0 and seen < MAX_SPANS:
+        end = at + len(word)
+        left = body.low[at - 1] if at else " "
+        right = body.low[end : end + 1]
+        if (
+            not (left.isascii() and left.isalnum())
+            and left not in "/_"
+            and not (right.isascii() and right.isalpha() and right not in "ov")
+        ):
+            seen += 1
+            yield at, end
+        at = body.low.find(word, end)
+
+
+def how_used(place: Place, word: str) -> Topic | None:
+    """Whether the sentence tells of outputs used as training text, of ratings, or of neither."""
+    before, after, sentence = place.before[-160:], place.after[:140], place.sentence
+    if compares(place) or (
+        EVALUATION.search(sentence) and not re.search(r"train|tun|dataset|distil|synthetic", sentence)
+    ):
+        return None
+    if word in COMPANIES:
+        return "outputs" if MADE_BY.search(before) and "webtext" not in sentence else None
+    if RATED_BEFORE.search(before) or RATED_AFTER.match(after):
+        return "ratings"
+    if word.startswith("gpt-gen") or word.startswith("gpt-ass"):
+        return "outputs"
+    told = (
+        MADE_BEFORE.search(before)
+        or MADE_AFTER.match(after)
+        or USED_AFTER.match(after)
+        or TRAINED_BEFORE.search(before)
+        or (ASKED_BEFORE.search(before) and TO_MAKE.match(after))
+    )
+    return "outputs" if told else None
+
+
+def named_data(reading: Reading) -> Iterator[Statement]:
+    """Data sets known for what went into them, named where training is told of or linked to."""
+    body = reading.body
+    for word, known in reading.catalogue.words("datasets"):
+        if not (known.made_with or known.licenses) or word not in body.low:
+            continue
+        for start, end in body.find_words(word):
+            place = body.place(start, end)
+            if says_no(place) or DATA_NOT.match(place.after) or compares(place) or is_about_another(reading, place):
+                continue
+            linked = re.search(r"huggingface\.co/datasets/[\w./-]*$", place.before) is not None
+            context = f"{place.sentence} {body.table_head(start)}"
+            if linked or TRAINING.search(context) or DATA_HEADING.search(body.heading(start)):
+                yield Statement("data", word, place, known)
+                break

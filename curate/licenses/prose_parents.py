@@ -1,0 +1,118 @@
+"""Detectors: what prose and merge recipes say a model was made from."""
+
+import re
+from collections.abc import Iterator
+
+from curate.licenses.body import Body, Place
+from curate.licenses.names import is_repo_id
+from curate.licenses.statements import Reading, Statement, compares, is_about_another, says_no
+
+MAX_SPANS = 25
+MAX_RECIPE = 40
+DERIVED = re.compile(
+    r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|deriv\w+|merg\w+|adapt\w*|extend\w*|continu\w+|"
+    r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
+    r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|foundation|parent|initial|original model|slerp|"
+    r"instruct\w*|further|basad\w|basead\w|basierend|based? sur|basé\w?)\b|基于|微调|底座|基座|на основе|ベース|기반)[^.;!?|]{0,70}$"
+)
+DETERMINERS = (
+    r"(?:\w+['’]s |the |an? |our |official |original |pre-?trained |meta(?:ai)?(?:'s)? |\[|`|\*|base |model |models |\(|"
+    r"huggingface\.co/|https?://|[\w.-]+/|meta-)"
+)
+JOINED = re.compile(
+    r"(?:\b(?:on|of|from|upon|with|to|by|top|using|over|is|are|model|for|a|the|in|and|both|base|between|version|released?|en|em|auf|sur)\b|"
+    rf"基于|基于了|使用|为|用)[\W_]{{0,6}}{DETERMINERS}{{0,7}}[\W_]{{0,4}}$|[:=/,|]\s{{0,3}}[\W_]{{0,6}}(?:[\w.-]+/)?$|"
+    r"\b(?:original|base|finetuned|fine-tuned|tuned|trained|fine-?tun(?:e|ing)|pre-?training|quanti[sz](?:e|ed|ing)|prun(?:e|ed|ing)|"
+    r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|extend(?:ed|ing))\s+(?:\w+\s)?[\W_]{0,3}$"
+)
+NOT_PARENT = re.compile(
+    r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
+    r"\bollama|paper|report|recipe|eval|benchmark|implementation|codebase|repo\b|loader|inference|attention|structure|design|config|"
+    r"hyper-?param|naming|community"
+)
+OTHERS_BUILT = re.compile(
+    r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
+    r"people|developers)\b[^.;]{0,50}$"
+)
+ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
+"""``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
+PARENT_AFTER = re.compile(
+    r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|foundation|llm|language)|fine-?tun\w+|finetun\w+|"
+    r"based\b(?! on)|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
+)
+PARENT_LABEL = re.compile(
+    r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|language model|foundation model|base llm|"
+    r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}(?:[:=|：]|\bis\b)[^.;\n]{0,50}$"
+)
+ASIDE_HEADING = re.compile(r"citation|reference|acknowledg|related|compar|evaluat|benchmark|results")
+RECIPE_LINE = re.compile(
+    r"(?m)^[ \t]{0,12}(?:-[ \t]{1,3})?[\"']?(?:model|base_model|merge_model|source_model|base|path|model1|model2)[\"']?[ \t]*:[ \t]*[\"']?"
+    r"([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,95})(?:\+[\w./-]+)?[\"']?[ \t]*(?:#.*)?$"
+)
+MADE_FROM_LINK = re.compile(
+    r"(?:fine[- ]?tun\w+|quanti[sz]\w+|adapter|lora|trained|version|merg\w+|based|conver\w+|built|initiali[sz]\w+|original model|distill?\w+|base model)"
+    r"[^.\n]{0,80}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/|papers/|docs/|blog/)([\w.-]+(?:/[\w.-]+)?)\)"
+)
+MERGED_HEADING = re.compile(r"merge|recipe|models used|source models|ingredients|base models?$")
+ITEM_LINK = re.compile(
+    r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[\w\s:*]{0,24}\[[^\]\n]{1,120}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/"
+    r"(?!datasets/|spaces/)([\w.-]+/[\w.-]+)\)"
+)
+
+
+def named_parents(reading: Reading) -> Iterator[Statement]:
+    """Models known to bring terms of their own, named as what this one was made from."""
+    body = reading.body
+    for word, known in reading.catalogue.words("models"):
+        if word not in body.low:
+            continue
+        for count, (start, end) in enumerate(body.find_words(word)):
+            if count >= MAX_SPANS:
+                break
+            place = body.place(start, end)
+            if is_parent(place, body.heading(start)) and not is_about_another(reading, place):
+                yield Statement("parent", word, place, known)
+                break
+
+
+def is_parent(place: Place, heading: str) -> bool:
+    """Whether the sentence says that the model was made from what the span names."""
+    before, after = place.before[-130:], place.after[:60]
+    if says_no(place) or NOT_PARENT.search(after[:26]) or ASIDE_HEADING.search(heading):
+        return False
+    if compares(place) or OTHERS_BUILT.search(before) or ONE_OF_SEVERAL.search(f"{before[-14:]}#{after[:4]}"):
+        return False
+    if PARENT_LABEL.search(before) or PARENT_AFTER.match(after):
+        return True
+    match = DERIVED.search(before)
+    if match is None or JOINED.search(before) is None:
+        return False
+    return NOT_PARENT.search(match[0]) is None
+
+
+def recipe_parents(body: Body, own: str) -> Iterator[tuple[str, int, bool]]:
+    """Ids of parents in merge recipes and links: id, line, and whether the recipe says so for certain."""
+    seen: set[str] = {own.lower()}
+    if "model" in body.low:
+        for match in RECIPE_LINE.finditer(body.raw):
+            yield from _once(match[1], body, match.start(1), seen, certain="merge" in body.low)
+    if "huggingface.co" not in body.low and "hf.co" not in body.low:
+        return
+    for match in ITEM_LINK.finditer(body.text):
+        heading = body.heading(match.start())
+        lead = body.low[max(0, match.start() - 200) : match.start()]
+        if MERGED_HEADING.search(heading) or re.search(r"\bmerge of\b|\bmerging\b", lead):
+            yield from _once(match[1], body, match.start(1), seen, certain=True)
+    for match in MADE_FROM_LINK.finditer(body.text):
+        place = body.place(match.start(1), match.end(1))
+        told = not (says_no(place) or compares(place) or ASIDE_HEADING.search(body.heading(match.start())))
+        if told and not NOT_PARENT.search(place.after[:40]):
+            yield from _once(match[1], body, match.start(1), seen, certain=False)
+
+
+def _once(name: str, body: Body, at: int, seen: set[str], *, certain: bool) -> Iterator[tuple[str, int, bool]]:
+    """An id that was not met before, with its line."""
+    name = name.rstrip(".")
+    if is_repo_id(name) and name.lower() not in seen and len(seen) <= MAX_RECIPE:
+        seen.add(name.lower())
+        yield name, body.first_line + body.raw.count("\n", 0, at), certain

@@ -1,0 +1,145 @@
+"""Detectors: wording that restricts use, licenses named in prose, and weights that leaked."""
+
+import re
+from collections.abc import Iterator
+
+from curate.licenses.body import Body, Place
+from curate.licenses.statements import Reading, Statement, is_about_another, says_no
+
+MAX_HITS = 40
+NONCOMMERCIAL = (
+    r"non[- ]?commercial(?:ly)?|noncommercial|não[- ]comercial|no comercial|nicht[- ]kommerziell\w*|некоммерческ\w+"
+)
+RESTRICTED = re.compile(
+    rf"\b(?:{NONCOMMERCIAL})\b|"
+    r"\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|\bacademic (?:use|research|purposes?) only\b|"
+    r"\bonly (?:be )?(?:used |available |intended |released |permitted |allowed )?for (?:\w+ ){0,3}?(?:research|academic|scientific)\b|"
+    r"\bsolely for (?:\w+ ){0,2}?(?:research|academic|scientific)\b|\b(?:restricted|limited) to (?:\w+ ){0,3}?(?:research|academic)\b|"
+    r"\bfor (?:academic |scientific )?research (?:purposes? )?only\b|\bfor research purposes?\b|"
+    r"\b(?:prohibit\w*|forbid\w*|not (?:be )?(?:allow\w*|permit\w*|licensed|intended|used|available|for|suitable|use))\s+(?:\w+\s){0,4}?"
+    r"commercial(?:ly| use| purposes?)?\b|\bcommercial (?:use|usage|purposes?) (?:is|are) (?:strictly )?(?:not|prohibited|forbidden)\b|"
+    r"\bno commercial (?:use|usage)\b|\bcan ?not be used (?:for )?commercial\w*|"
+    r"\bcommercial (?:use|licen[sc]e|usage)[^.\n]{0,60}(?:contact|apply|application|e-?mail|request|authori[sz]ation|permission|fill)|"
+    r"仅供(?:学术)?研究|仅用于(?:学术)?研究|不得用于(?:任何)?商业|禁止商用|非商用|非商业|商用利用不可|商用不可|비상업"
+)
+RESTRICTED_STEMS = (
+    "commercial",
+    "research",
+    "academic",
+    "scientific",
+    "comercial",
+    "kommerziell",
+    "коммерч",
+    "商",
+    "研究",
+    "비상업",
+)
+BOTH = re.compile(
+    r"\bcommercial\w* (?:use |purposes? |applications? )?(?:and|or|/|as well as|&) ?(?:for )?non|"
+    r"non-?commercial\w*[,\w ]{0,24}(?:and|or|/|as well as|&) ?(?:for )?commercial|both (?:research|academic|non)|"
+    r"research and commercial|commercial and research|academic and commercial|academic research and free commercial|"
+    r"research (?:or|and/or) commercial|commercial (?:or|and/or) research"
+)
+LICENSE_WORDS = re.compile(
+    r"licen[sc]\w*|terms|permitted|allowed|prohibit|restrict|must not|may not|cannot|can not|cc[- ]by|copyright|comply|agreement|usage"
+)
+USE_WORDS = re.compile(
+    r"^\W{0,3}(?:\w+\W+){0,2}?(?:use\w*|usage|purposes?|research\w*|licen[sc]\w*|only|basis|academic\w*|projects?|application\w*|terms?|data\w*|"
+    r"version|intent|clause|agreement|3d|distribution)\b"
+)
+LEAKED = re.compile(
+    r"\bleak(?:ed)?\b[^.\n]{0,30}\b(?:weights?|models?|checkpoint)\b|\b(?:weights?|models?|checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b"
+)
+NAMED_LICENSE = re.compile(
+    r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|attribution[- ]non-?commercial|attribution[- ]share-?alike|"
+    r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e))|"
+    r"(?P<gemma>gemma (?:terms of use|licen[sc]e))|(?P<rail>open ?rail(?:\+\+)?(?:-m)?)\b|"
+    r"(?P<yi>yi (?:series )?(?:models )?(?:community )?licen[sc]e)|(?P<qwen>tongyi qianwen|qwen licen[sc]e|qianwen licen[sc]e)"
+)
+LICENSE_STEMS = ("cc-by", "cc by", "ccby", "attribution", "gpl", "rail", "licens", "licenc", "gemma terms", "qianwen")
+GRANTS = re.compile(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
+OF_CODE = re.compile(
+    r"\b(?:code|repository|repo|source|script|library|software|data ?sets?|data|corpus|images?|photo|documentation|paper|docs)\b[^.;|]{0,60}$"
+)
+
+
+def restricted_use(reading: Reading) -> Iterator[Statement]:
+    """Wording that bars commercial use or allows research alone; mere advice is told apart."""
+    body = reading.body
+    for count, match in enumerate(body.search_near(RESTRICTED, RESTRICTED_STEMS)):
+        if count > MAX_HITS:
+            return
+        place = body.place(match.start(), match.end())
+        if _is_harmless(match[0], place) or is_about_another(reading, place):
+            continue
+        hard = _is_hard(match[0], place, body)
+        if hard is not None and (hard or not _in_table(body, match.start())):
+            yield Statement("restriction" if hard else "advice", match[0], place)
+
+
+def _is_harmless(wording: str, place: Place) -> bool:
+    """Both kinds of use allowed, a condition on the reader, or the license of the code."""
+    if BOTH.search(place.sentence) or re.search(r"\bcode\b.{0,30}\blicen", place.sentence):
+        return True
+    starts_open = wording.startswith(("non", "commercial", "não", "nicht"))
+    return (starts_open and says_no(place)) or re.search(r"\bif you\b|\bunless\b", place.before) is not None
+
+
+def _is_hard(wording: str, place: Place, body: Body) -> bool | None:
+    """True for a restriction, False for advice or a condition, None for neither."""
+    if re.search(r"commercial.*(?:contact|apply|applic|mail|request|authori|permission|fill)", wording):
+        return False
+    rest = place.sentence.replace(wording, " ")
+    if re.match(rf"(?:{NONCOMMERCIAL})$", wording):
+        told = USE_WORDS.match(place.after) or LICENSE_WORDS.search(rest) or "licen" in body.heading(place.start)
+        return True if told else None
+    return "commercial" in wording or not wording.isascii() or LICENSE_WORDS.search(rest) is not None
+
+
+def _in_table(body: Body, at: int) -> bool:
+    """Whether a line belongs to a table, whose cells speak of many models."""
+    begin = body.low.rfind("\n", 0, at) + 1
+    return body.low[begin : begin + 12].lstrip().startswith(("|", "<th", "<td"))
+
+
+def named_licenses(reading: Reading) -> Iterator[Statement]:
+    """Licenses that prose names for the model itself."""
+    body = reading.body
+    for count, match in enumerate(body.search_near(NAMED_LICENSE, LICENSE_STEMS)):
+        if count > MAX_HITS:
+            return
+        place = body.place(match.start(), match.end())
+        if not (GRANTS.search(place.sentence) or "licen" in body.heading(match.start())):
+            continue
+        if says_no(place) or is_about_another(reading, place):
+            continue
+        if OF_CODE.search(place.before[-90:]) and not reading.is_dataset:
+            continue
+        yield Statement("license", _license_id(match), place)
+
+
+def _license_id(match: re.Match[str]) -> str:
+    """The catalogue entry that a license named in prose stands for."""
+    groups = match.groupdict()
+    if groups["llama"]:
+        version = groups["v"] or "2"
+        return f"llama{version}" if version in ("1", "2", "3", "4", "3.1", "3.2", "3.3") else "llama2"
+    for key, entry in (("gemma", "gemma"), ("rail", "openrail"), ("yi", "yi-license"), ("qwen", "tongyi-qianwen")):
+        if groups[key]:
+            return entry
+    if groups["agpl"]:
+        return "agpl-3.0" if groups["agpl"].startswith("a") else "gpl"
+    if groups["sd"]:
+        return f"cc-by-{groups['sd']}-4.0"
+    if "alike" in match[0]:
+        return "cc-by-sa-4.0"
+    return f"cc-by-nc-{groups['nc']}-4.0" if groups["nc"] else "cc-by-nc-4.0"
+
+
+def leaked_weights(reading: Reading) -> Iterator[Statement]:
+    """A word that the weights leaked."""
+    for match in reading.body.search_near(LEAKED, ("leak",)):
+        place = reading.body.place(match.start(), match.end())
+        if not says_no(place) and "data leak" not in place.sentence:
+            yield Statement("leak", match[0], place)
+            return

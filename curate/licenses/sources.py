@@ -1,0 +1,137 @@
+"""Where cards come from: a folder of cards, a model's own folder, the hub. The only door to the network is ``hub``."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+from curate.errors import CardError, ModelNotFound
+from curate.licenses.card import MAX_BYTES, RawCard
+from curate.licenses.names import ModelRef, is_repo_id
+
+BESIDE = ("adapter_config.json", "config.json")
+MAX_BESIDE_BYTES = 1 << 18
+LICENSE_FILES = ("license", "licence", "copying", "use_policy", "notice")
+
+
+class CardSource(Protocol):
+    """Anything that can be asked for a card."""
+
+    def fetch(self, ref: ModelRef) -> RawCard | None:
+        """The card of a model or data set, or None if this source has none.
+
+        Raises:
+            HubUnreachable: the source is on the network and does not answer.
+        """
+        ...
+
+
+class CardFolder:
+    """Cards below ``models/<owner>__<name>/`` and ``datasets/<owner>__<name>/``; ids compare without regard to case."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise CardError(
+                f"{folder}: no such folder of cards", hint="give the folder that holds models/ and datasets/"
+            )
+        self.folder = folder
+        self.index: dict[str, dict[str, Path]] = {}
+
+    def _listing(self, kind: str) -> dict[str, Path]:
+        if kind not in self.index:
+            below = self.folder / f"{kind}s"
+            paths = below.iterdir() if below.is_dir() else ()
+            self.index[kind] = {path.name.lower(): path for path in sorted(paths)}
+        return self.index[kind]
+
+    def fetch(self, ref: ModelRef) -> RawCard | None:
+        """The card under this id, if the folder holds one."""
+        if ref.kind == "api" or ref.folder or not is_repo_id(ref.name):
+            return None
+        path = self._listing(ref.kind).get(ref.name.lower().replace("/", "__"))
+        if path is None:
+            return None
+        return read_folder(path, where=f"{ref.kind}s/{path.name}", revision=ref.revision)
+
+
+class ModelFolder:
+    """The card of a model that lies in a folder of its own, as ``save_pretrained`` and the hub's cache lay it out."""
+
+    def fetch(self, ref: ModelRef) -> RawCard | None:
+        """The card in the folder that the ref names; a folder without one gives an empty card."""
+        if not ref.folder:
+            return None
+        folder = Path(ref.name)
+        if not folder.is_dir():
+            raise ModelNotFound(f"{folder}: no such folder", hint="check the path, or give owner/name")
+        return read_folder(folder, where=folder.name or str(folder)) or RawCard(str(folder), b"", files=_beside(folder))
+
+
+class EmbeddedTeacher:
+    """The teacher that ships with curate, under the ref ``embedded``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fetch(self, ref: ModelRef) -> RawCard | None:
+        """Its card."""
+        return read_folder(self.folder, where="embedded") if ref.name == "embedded" else None
+
+
+class FirstOf:
+    """Several sources, asked in order."""
+
+    def __init__(self, sources: Iterable[CardSource]) -> None:
+        self.sources = tuple(sources)
+
+    def fetch(self, ref: ModelRef) -> RawCard | None:
+        """The first answer there is."""
+        for source in self.sources:
+            card = source.fetch(ref)
+            if card is not None:
+                return card
+        return None
+
+
+def read_folder(folder: Path, *, where: str, revision: str = "") -> RawCard | None:
+    """The card in a folder with the license and configuration files beside it; None if there is no README."""
+    path = folder / "README.md"
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read: {error.strerror}") from error
+    return RawCard(f"{where}/README.md", content, revision, _beside(folder))
+
+
+def _beside(folder: Path) -> dict[str, str]:
+    """License and configuration files beside a card, each bounded; links that lead out of a plain file are skipped."""
+    texts: dict[str, str] = {}
+    for path in sorted(folder.iterdir())[:2000]:
+        name = path.name.lower()
+        if (name in BESIDE or is_license_file(name)) and path.is_file():
+            with path.open("rb") as stream:
+                texts[path.name] = stream.read(MAX_BESIDE_BYTES).decode("utf-8", "replace")
+    return texts
+
+
+def is_license_file(name: str) -> bool:
+    """Whether a file name is one under which license texts are kept."""
+    stem = name.lower().rsplit("/", 1)[-1]
+    return stem.startswith(LICENSE_FILES) and stem.rsplit(".", 1)[-1] in (stem, "md", "txt", "rst")
+
+
+def make_source(
+    *, cards: Iterable[Path] = (), offline: bool = False, embedded: Path | None = None, token: str | None = None
+) -> CardSource:
+    """The sources a command asks: folders of cards first, then the model's own folder, then (only without them) the hub."""
+    folders = [CardFolder(folder) for folder in cards]
+    sources: list[CardSource] = [ModelFolder(), *folders]
+    if embedded is not None:
+        sources.insert(0, EmbeddedTeacher(embedded))
+    if not folders and not offline:
+        from curate.licenses.hub import Hub
+
+        sources.append(Hub(token=token))
+    return FirstOf(sources)
