@@ -123,9 +123,9 @@ def line(kind, rows, gone, *, paired):
 def row_judge(policy):
     """The license wing's judge; a stand-in where it is not there yet."""
     try:
-        from curate.licenses.check import row_judge as real
+        from curate.licenses.rows import row_judge as real
     except ImportError:
-        print("stand-in row judge: curate.licenses.check is not there")
+        print("stand-in row judge: curate.licenses.rows is not there")
         return stand_in
     return real(policy)
 

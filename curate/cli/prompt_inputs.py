@@ -88,10 +88,9 @@ def row_judge_of(policy: Policy, prompts: PromptSet) -> RowJudge | None:
     """The license wing's judge of rows, where there is something to judge."""
     if prompts.licenses is None and prompts.sources is None:
         return None
-    import importlib
+    from curate.licenses.rows import row_judge
 
-    judge: RowJudge = importlib.import_module("curate.licenses.check").row_judge(policy)
-    return judge
+    return row_judge(policy)
 
 
 def html_page(diversity: object, shift: object, report: object, decision: object) -> str:
