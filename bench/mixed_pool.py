@@ -93,9 +93,8 @@ def main() -> None:
             if labels[drop.id]["injected"] == "0"
             and not (name in PAIRED and (drop.id in natural or labels[drop.because_of]["injected"] == "1"))
         ]
-        print(
-            f"\n{name}: {len(gone)} dropped, {len(wrong)} wrongly ({len(wrong) / len(clean):.2%}), {time.monotonic() - started:.1f} s"
-        )
+        share, took = len(wrong) / len(clean), time.monotonic() - started
+        print(f"\n{name}: {len(gone)} dropped, {len(wrong)} wrongly ({share:.2%}), {took:.1f} s")
         for kind in ALONE.get(name, ()):
             print(line(kind, truth[kind], gone, paired=name in PAIRED))
         if name in PAIRED:
@@ -124,18 +123,18 @@ def line(kind, rows, gone, *, paired):
 def row_judge(policy):
     """The license wing's judge; a stand-in where it is not there yet."""
     try:
-        from curate.licenses.check import row_judge as real
+        from curate.licenses.rows import row_judge as real
     except ImportError:
-        print("stand-in row judge: curate.licenses.check is not there")
+        print("stand-in row judge: curate.licenses.rows is not there")
         return stand_in
     return real(policy)
 
 
-def stand_in(license, source):
+def stand_in(claimed, source):
     """Permissive names are allowed, the rest is not."""
-    free = license.lower().startswith(("apache", "mit", "cc-by-3", "cc-by-4", "cc0", "licenseref-paws"))
-    verdict = Verdict.ALLOW if free else Verdict.DENY if license not in ("", "unknown") else Verdict.REVIEW
-    return Finding(rule="row-license", subject=source or "row", verdict=verdict, message=license or "no license")
+    free = claimed.lower().startswith(("apache", "mit", "cc-by-3", "cc-by-4", "cc0", "licenseref-paws"))
+    verdict = Verdict.ALLOW if free else Verdict.DENY if claimed not in ("", "unknown") else Verdict.REVIEW
+    return Finding(rule="row-license", subject=source or "row", verdict=verdict, message=claimed or "no license")
 
 
 if __name__ == "__main__":

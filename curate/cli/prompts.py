@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from curate.cli.options import Command, emit, policy_option, today
-from curate.errors import Denied, MissingExtra, PolicyError, UnavailableError
+from curate.cli.prompt_inputs import chain_from, html_page, needed, open_store, read_both, row_judge_of
+from curate.errors import Denied, UnavailableError
 
 if TYPE_CHECKING:
-    from curate.gate import RowJudge
     from curate.policy import Option, Policy
     from curate.progress import Progress
     from curate.prompts.promptset import PromptSet
@@ -234,90 +233,6 @@ def write_ticket(
         return refused, lambda: refuse("prompts", refused.verdict, refused.findings)
     ticket.write(place)
     return decision, None
-
-
-def chain_from(filters: tuple[str, ...]) -> dict[str, dict[str, Option]]:
-    """The filters named on the command line; what is wrong with them is a usage error."""
-    from curate.prompts.chain import check_chain
-
-    chain: dict[str, dict[str, Option]] = {}
-    for text in filters:
-        name, _, options = text.partition(":")
-        chain.setdefault(name.strip(), {}).update(dict(parse_option(name, part) for part in options.split(",") if part))
-    try:
-        return check_chain(chain)
-    except PolicyError as error:
-        raise click.UsageError(str(error)) from error
-
-
-def parse_option(name: str, text: str) -> tuple[str, Option]:
-    """``key=value``: true and false, numbers, ``a|b`` for a list, else text."""
-    key, sign, value = text.partition("=")
-    if not sign:
-        raise click.UsageError(f"--filter {name}: {text!r} is not KEY=VALUE")
-    return key.strip(), parse_value(value.strip())
-
-
-def parse_value(value: str) -> Option:
-    """A value as it is written on the command line."""
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value.split("|") if "|" in value else value
-
-
-def needed() -> None:
-    """Say at once which extra is missing, not in the middle."""
-    import importlib.util
-
-    for package in ("numpy", "pyarrow", "tokenizers"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra(package, "prompts")
-
-
-def read_both(
-    file: str, reference: str | None, column: str | None, strict: bool, progress: Progress
-) -> tuple[PromptSet, PromptSet | None]:
-    """The prompts and the reference; the column named is that of the prompts, and of the reference if it is there."""
-    from curate.prompts.reading import read_prompts
-
-    prompts = read_prompts(file, column=column, strict=strict, progress=progress)
-    for line in prompts.bad_lines[:3]:
-        click.echo(f"curate: {file}: left out {line}", err=True)
-    if len(prompts.bad_lines) > 3:
-        click.echo(f"curate: {file}: and {len(prompts.bad_lines) - 3} more lines", err=True)
-    return prompts, None if reference is None else read_prompts(reference, strict=strict)
-
-
-def open_store(spec: str) -> VectorStore:
-    """The vectors of an embedder; those of slow ones are kept in ``CURATE_CACHE``."""
-    from curate.prompts.embed import load_embedder
-    from curate.prompts.store import VectorStore
-
-    cache = os.environ.get("CURATE_CACHE", "")
-    return VectorStore(load_embedder(spec), folder=Path(cache) / "vectors" if cache else None)
-
-
-def row_judge_of(policy: Policy, prompts: PromptSet) -> RowJudge | None:
-    """The license wing's judge of rows, where there is something to judge."""
-    if prompts.licenses is None and prompts.sources is None:
-        return None
-    import importlib
-
-    judge: RowJudge = importlib.import_module("curate.licenses.check").row_judge(policy)
-    return judge
-
-
-def html_page(diversity: object, shift: object, report: object, decision: object) -> str:
-    """The page of the report wing."""
-    import importlib
-
-    page: str = importlib.import_module("curate.report.html").prompts_page(diversity, shift, report, decision)
-    return page
 
 
 def is_quiet(settings: dict[str, Any] | None) -> bool:

@@ -85,7 +85,7 @@ def cluster_entropy(seen: Seen) -> Metric:
 
 
 def reference_coverage(seen: Seen) -> Metric:
-    """Mean over reference rows of the cosine to the nearest prompt, as a share of the reference's own, size for size."""
+    """Mean cosine of reference rows to their nearest prompt, as a share of the reference's own, size for size."""
     import numpy as np
 
     if seen.reference is None or len(seen.reference) < 2:

@@ -51,12 +51,12 @@ def write_texts(path: Path, texts: list[str], **columns: object) -> Path:
     return write_jsonl(path, [{"id": f"r{row}", "prompt": text, **columns} for row, text in enumerate(texts)])
 
 
-def fake_judge(license: str, source: str) -> Finding:
+def fake_judge(claimed: str, source: str) -> Finding:
     """A row judge for tests: permissive is allowed, NC is denied, the rest is under review."""
-    name = license.lower()
+    name = claimed.lower()
     verdict = Verdict.REVIEW
     if name.startswith(("mit", "apache", "cc0", "cc-by-4")):
         verdict = Verdict.ALLOW
     elif "nc" in name:
         verdict = Verdict.DENY
-    return Finding(rule="row-license", subject=source or "row", verdict=verdict, message=f"{license or 'no license'}")
+    return Finding(rule="row-license", subject=source or "row", verdict=verdict, message=claimed or "no license")
