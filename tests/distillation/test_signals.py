@@ -15,8 +15,8 @@ from transformers import (
 
 from curate.distillation import losses
 from curate.distillation.batches import Example, collate
+from curate.distillation.chunks import cap
 from curate.distillation.config import parse_config
-from curate.distillation.fused import cap
 from curate.distillation.signals import Probe, find_head, find_layers
 from curate.distillation.stack import LossStack, count_totals
 from curate.errors import ConfigError
@@ -60,7 +60,9 @@ def test_states_and_head_give_the_models_own_logits(name):
     head = find_head(model)
     with torch.no_grad():
         states, weight = head.split(Probe(model)(BATCH).last[BATCH.predicts], 40)
-        torch.testing.assert_close(cap(states @ weight.T, head.scale, head.softcap), read_logits(model), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            cap(states @ weight.T, head.scale, head.softcap), read_logits(model), rtol=1e-4, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", ["gemma2, capped", "granite, scaled down", "phi, biased"])
