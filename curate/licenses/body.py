@@ -11,7 +11,8 @@ MAX_BLOCK = 4000
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
 CODE = re.compile(
-    r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|javascript|java|html|powershell|cmd|rust|go)\b"
+    r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|"
+    r"javascript|java|html|powershell|cmd|rust|go)\b"
     r"[\s\S]{0,60000}?(?:```|\Z)",
     re.I,
 )

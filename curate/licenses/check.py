@@ -30,7 +30,7 @@ FLOWS_FROM_DATA = {"share-alike", "attribution", "copy-of-license"}
 
 
 def parse_ref(text: str, *, revision: str = "") -> ModelRef:
-    """What a reference means: ``owner/name[@revision]``, a folder, ``dataset:…``, ``api:…``, ``embedded`` or a hosted name.
+    """What a reference means: ``owner/name[@rev]``, a folder, ``dataset:…``, ``api:…``, ``embedded``, a hosted name.
 
     Raises:
         CardError: it is none of these.
@@ -139,7 +139,7 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
 
 
 def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
-    """Of a data set behind a model, only what forbids (or is known of its making) counts; silence about terms does not."""
+    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not."""
     if member.ref.kind != "dataset" or member.is_root:
         return about
     made = {known.made_with for known in member.known if known.made_with}
@@ -168,7 +168,7 @@ def _with_base(
     chain = trace_chain(parse_ref(case.student_base), source, catalogue)
     if chain.root.status == "missing":
         message = "the student's base: no card was found and the catalogue does not know it"
-        more = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
+        more: tuple[Finding, ...] = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
         more = apply_waivers(more, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
         base_nodes: tuple[LineageNode, ...] = ()
         duties: tuple[str, ...] = ()
@@ -199,7 +199,7 @@ def _lineage(bench: Bench, verdicts: dict[str, Verdict]) -> Lineage:
         nodes.append(
             LineageNode(
                 ref=str(member.ref), kind=member.ref.kind, revision=card.revision if card else "",
-                license=", ".join(dict.fromkeys(licenses)), status=member.status, verdict=verdicts[key],  # type: ignore[arg-type]
+                license=", ".join(dict.fromkeys(licenses)), status=member.status, verdict=verdicts[key],
                 sha256=card.sha256 if card else "",
             )
         )  # fmt: skip

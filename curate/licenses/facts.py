@@ -99,7 +99,7 @@ class Catalogue:
         return (self.licenses[found],) if found else ()
 
     @cached_property
-    def indexes(self) -> dict[str, PatternIndex]:
+    def indexes(self) -> dict[str, PatternIndex[Known]]:
         """The id patterns of models and data sets, ready to be asked."""
         return {
             group: PatternIndex((entry.ids, entry.unless, entry) for entry in entries)
