@@ -73,14 +73,15 @@ class Body:
         self.heading_ends = [end for _, end, _ in headings]
         self.headings = [words for _, _, words in headings]
 
-    def find_words(self, word: str) -> Iterator[tuple[int, int]]:
-        """Spans where a lower-case word or phrase stands alone."""
+    def find_words(self, word: str, longer: tuple[str, ...] = ()) -> Iterator[tuple[int, int]]:
+        """Spans where a lower-case word or phrase stands alone and is not the beginning of a longer one."""
         low, size = self.low, len(word)
         at = low.find(word)
         while at >= 0:
             end = at + size
             if not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS):
-                yield at, end
+                if not (longer and low.startswith(longer, at)):
+                    yield at, end
             at = low.find(word, end)
 
     def windows(self, stems: tuple[str, ...], margin: int = 90) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from curate import __version__
 from curate.errors import CardError, ModelNotFound
 from curate.gate import Finding, Verdict, settle, worst
-from curate.licenses.bench import Bench, finding
+from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Lineage, LineageNode, PolicyRef
 from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
 from curate.licenses.lineage import Chain, Member, trace_chain
@@ -121,7 +121,7 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
         about = _tempered(member, about)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
-    found.extend(_laundering(bench, verdicts))
+    found = [*_laundering(bench, verdicts), *found]
     findings = apply_waivers(found, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
     return Decision(
         ref=str(chain.root.ref),
@@ -157,7 +157,10 @@ def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]
                 message = (
                     f"tagged {tag}, but its base {parent.ref} is denied; a tag cannot grant what the base withholds"
                 )
-                yield finding("license-laundering", member, Verdict.DENY, message)
+                evidence = [claim_evidence(member.card, claim) for claim in bench.license_claims(member.card)]
+                yield finding(
+                    "license-laundering", member, Verdict.DENY, message, [*evidence, *via_evidence(bench, parent)]
+                )
 
 
 def _with_base(

@@ -137,10 +137,10 @@ def how_used(place: Place, word: str) -> Topic | None:
 def named_data(reading: Reading) -> Iterator[Statement]:
     """Data sets known for what went into them, named where training is told of or linked to."""
     body = reading.body
-    for word, known in reading.catalogue.words("datasets"):
+    for word, known, longer in reading.catalogue.words["datasets"]:
         if not (known.made_with or known.licenses) or word not in body.low:
             continue
-        for start, end in body.find_words(word):
+        for start, end in body.find_words(word, longer):
             place = body.place(start, end)
             if says_no(place) or DATA_NOT.match(place.after) or compares(place) or is_about_another(reading, place):
                 continue

@@ -71,10 +71,10 @@ ITEM_LINK = re.compile(
 def named_parents(reading: Reading) -> Iterator[Statement]:
     """Models known to bring terms of their own, named as what this one was made from."""
     body = reading.body
-    for word, known in reading.catalogue.words("models"):
+    for word, known, longer in reading.catalogue.words["models"]:
         if word not in body.low:
             continue
-        for count, (start, end) in enumerate(body.find_words(word)):
+        for count, (start, end) in enumerate(body.find_words(word, longer)):
             if count >= MAX_SPANS:
                 break
             place = body.place(start, end)
