@@ -6,15 +6,21 @@ similar rows do not pull each other out.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 
-from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
+from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form, loose_form
 from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
 from curate.prompts.neighbors import similar_pairs
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
 
 Reason = tuple[str, float]
+
+SURE = 0.7
+"""Least Jaccard similarity where the letters alone must tell."""
+ALIGNED_CHARACTERS = 800
+"""Longer texts are compared by their letters and guarded parts alone; aligning their words costs too much."""
 
 
 def exact(work: Work) -> list[Gone]:
@@ -31,7 +37,7 @@ def exact(work: Work) -> list[Gone]:
     return drops
 
 
-def near(work: Work, *, jaccard_at_least: float = 0.4, number_guard: bool = True, wording: bool = True) -> list[Gone]:
+def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True, wording: bool = True) -> list[Gone]:
     """Rows that differ from a kept row in typing, courtesy, emoji, case or spacing only.
 
     Args:
@@ -42,15 +48,24 @@ def near(work: Work, *, jaccard_at_least: float = 0.4, number_guard: bool = True
     """
     texts = work.prompts.texts
     forms = [bare_form(loose_form(text)) for text in texts]
+    counts = Counter(word for form in forms for word in set(form.split(" ")))
     sets: dict[int, frozenset[str]] = {}
+
+    def alike(first: int, second: int) -> bool:
+        if same_wording(forms[first], forms[second], counts):
+            return True
+        return same_wording(loose_form(texts[first]), loose_form(texts[second]), counts)
 
     def judge(first: int, second: int, _: float) -> Reason | None:
         one, two = sets.setdefault(first, shingles(forms[first])), sets.setdefault(second, shingles(forms[second]))
         similar = jaccard(one, two)
         same = forms[first] == forms[second]
-        if similar < jaccard_at_least or (number_guard and differ_in_guarded(texts[first], texts[second])):
+        by_letters = not wording or max(len(texts[first]), len(texts[second])) > ALIGNED_CHARACTERS
+        if similar < (max(SURE, jaccard_at_least) if by_letters else jaccard_at_least):
             return None
-        if not same and wording and not same_wording(forms[first], forms[second]):
+        if number_guard and (differ_in_guarded if by_letters else differ_in_figures)(texts[first], texts[second]):
+            return None
+        if not by_letters and not same and not alike(first, second):
             return None
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
