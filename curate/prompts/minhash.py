@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHINGLE = 4
-"""One typing error touches four shingles; with 5-grams 3 % fewer mistyped twins were found (docs/metrics.md)."""
+"""One typing error touches four shingles; with 5-grams fewer mistyped twins are found (docs/metrics.md)."""
 PERMUTATIONS = 128
 BANDS = 32
 BATCH = 20_000
