@@ -69,9 +69,8 @@ def main():
         started = time.perf_counter()
         count, agreed, false_allows = judge(rows, folder, prefix)
         seconds = time.perf_counter() - started
-        print(
-            f"{name}: {agreed}/{count} = {agreed / count:.1%}, false allows {false_allows}, {count / seconds:.0f} cards/s"
-        )
+        rate = f"{agreed}/{count} = {agreed / count:.1%}, false allows {false_allows}"
+        print(f"{name}: {rate}, {count / seconds:.0f} cards/s")
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
     show_default=True,
     help="With deny, a review exits 0.",
 )
-def check_license(
+def check_license(  # noqa: PLR0917 – click passes them by name
     refs: tuple[str, ...],
     policy_name: str,
     cards: tuple[Path, ...],
@@ -74,7 +74,7 @@ def check_license(
     listed: Path | None,
     fail_on: str,
 ) -> int:
-    """May this model teach? Allow (0), deny (3) or review (4), with the evidence.
+    r"""May this model teach? Allow (0), deny (3) or review (4), with the evidence.
 
     \b
     REF is owner/name[@revision], a folder, dataset:owner/name, api:provider/model or embedded.
@@ -184,7 +184,7 @@ def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
 @click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @output_option
 def show_license(license_id: str | None, form: str, output: Path | None) -> int:
-    """What the catalogue says of a license, and where it stands; without ID, the list.
+    r"""What the catalogue says of a license, and where it stands; without ID, the list.
 
     \b
     curate show-license
@@ -222,7 +222,7 @@ def _json(payload: object) -> str:
 @click.option("--schema", is_flag=True, help="Print the JSON Schema for editors instead.")
 @output_option
 def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
-    """Check a policy file: every key, every verdict, every waiver.
+    r"""Check a policy file: every key, every verdict, every waiver.
 
     \b
     curate check-policy policies/default.yaml

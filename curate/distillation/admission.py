@@ -24,9 +24,12 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     from curate.distillation.losses import parse_divergence
 
     parse_divergence(config.losses.kd.divergence)
-    if config.signals == "cached":
-        raise ConfigError("signals: cached teacher signals are not built yet", hint="set signals to live")
     losses = config.losses
+    if config.signals == "cached" and (losses.feature.weight or losses.attention.weight):
+        raise ConfigError(
+            "signals: a cache holds no hidden states and no attention maps",
+            hint="set signals to live, or losses.feature.weight and losses.attention.weight to 0",
+        )
     if not (losses.task or losses.kd.weight or losses.feature.weight or losses.attention.weight):
         raise ConfigError("losses: every weight is 0, so there is nothing to learn from", hint="set losses.task to 1")
     teacher_layers = count_layers(teacher)

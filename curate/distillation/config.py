@@ -90,6 +90,9 @@ class DistillConfig(Value):
     evaluation: EvaluationConfig = EvaluationConfig()
     losses: LossConfig = LossConfig()
     signals: Literal["live", "cached"] = "live"
+    """live: the teacher reads every batch; cached: once, its likeliest tokens kept, for the KD term alone."""
+    cache_top_k: int = Field(64, gt=0)
+    """Tokens kept a position; all others share one bucket."""
     answers: str = ""
     """Column of true answers, if any; elsewhere the teacher's answers are the target."""
     epochs: int = Field(3, gt=0)

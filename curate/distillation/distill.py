@@ -14,12 +14,13 @@ import torch
 from curate import __version__
 from curate.artifact import canonical_json, sha256_folder, sha256_text
 from curate.distillation.admission import check_leave, preflight
-from curate.distillation.batches import Encoder, Example
+from curate.distillation.batches import Example
+from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
-from curate.distillation.evaluate import HeldOut, measure_quality
+from curate.distillation.evaluate import Exam, HeldOut
 from curate.distillation.footprint import measure_footprint
-from curate.distillation.lesson import Lesson, prepare_lesson
+from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
 from curate.distillation.results import Footprint, Quality, TrainingReport
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
@@ -126,8 +127,8 @@ class _Run:
         self._stack(
             student, teacher, vocabulary
         ).close()  # what cannot be wired is refused before answers are asked for
-        teacher_reads = _encoder(tokenizer, config, teacher, student if aligned else None)
-        student_reads = teacher_reads if aligned else _encoder(student_tokenizer, config, student, None)
+        teacher_reads = make_encoder(tokenizer, config, teacher, student if aligned else None)
+        student_reads = teacher_reads if aligned else make_encoder(student_tokenizer, config, student, None)
         lesson = prepare_lesson(
             config,
             prompts,
@@ -139,9 +140,9 @@ class _Run:
             anchor=self.anchor,
             progress=self.progress,
         )
-        exam = _Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
+        exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
         own_exam = lesson.held_out if aligned else HeldOut((), ())
-        teacher_quality = _Exam(teacher, own_exam, teacher_reads, vocabulary, self.progress).take(teacher, "teacher")
+        teacher_quality = Exam(teacher, own_exam, teacher_reads, vocabulary, self.progress).take(teacher, "teacher")
         before = exam.take(student, "before")
         trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary)
         folder = self.out / "student"
@@ -161,9 +162,27 @@ class _Run:
             check_same_vocabulary(tokenizer, student_tokenizer)
         return student, student_tokenizer
 
-    def _stack(self, student: Any, teacher: Any, vocabulary: int) -> LossStack:  # noqa: ANN401
+    def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
         kept = self.config.student.keep_layers
-        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, kept=kept)
+        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, kept=kept, cache=cache)
+
+    def _cache(self, teacher: Any, examples: tuple[Example, ...], pad: int, vocabulary: int) -> TeacherCache | None:  # noqa: ANN401
+        """The teacher, read once, where the config asks for it."""
+        kd, ticket = self.config.losses.kd, self.teacher_ticket
+        if self.config.signals != "cached" or not kd.weight:
+            return None
+        who = ticket.content_sha256 or f"{ticket.ref}@{ticket.revision}"
+        return build_cache(
+            self.out / "signals" / "cache",
+            fingerprint_cache(who, examples, top_k=self.config.cache_top_k, temperature=kd.temperature),
+            examples,
+            teacher,
+            pad=pad,
+            top_k=self.config.cache_top_k,
+            temperature=kd.temperature,
+            vocabulary=vocabulary,
+            progress=self.progress,
+        )
 
     def _train(
         self,
@@ -174,7 +193,8 @@ class _Run:
         vocabulary: int,
     ) -> Trainer:
         torch.manual_seed(self.config.seed)
-        stack = self._stack(student, teacher, vocabulary)
+        cache = self._cache(teacher, examples, pad, vocabulary)
+        stack = self._stack(student, teacher, vocabulary, cache)
         try:
             trainer = Trainer(
                 stack,
@@ -253,38 +273,5 @@ class _Run:
         return report
 
 
-@dataclass(frozen=True)
-class _Exam:
-    """The same questions, before and after."""
-
-    teacher: Any
-    held_out: HeldOut
-    encoder: Encoder
-    vocabulary: int
-    progress: Progress
-
-    def take(self, model: Any, stage: str) -> Quality:  # noqa: ANN401
-        return measure_quality(
-            model,
-            self.teacher,
-            self.held_out,
-            self.encoder,
-            vocabulary=self.vocabulary,
-            stage=f"evaluate {stage}",
-            progress=self.progress,
-        )
-
-
 def _rows(model: Any) -> int:  # noqa: ANN401
     return int(find_head(model).weight.shape[0])
-
-
-def _encoder(tokenizer: Any, config: DistillConfig, *models: Any) -> Encoder:  # noqa: ANN401
-    """An encoder that fits every model's context."""
-    rooms = [getattr(model.config, "max_position_embeddings", 0) or 0 for model in models if model is not None]
-    return Encoder(
-        tokenizer,
-        max_prompt_tokens=config.max_prompt_tokens,
-        max_answer_tokens=config.max_answer_tokens,
-        context=min((room for room in rooms if room), default=0),
-    )

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from curate.distillation.answers import generate_answers
 from curate.distillation.batches import Encoder, Example, collate, group_by_length
-from curate.distillation.fused import cap, choose_chunk
+from curate.distillation.chunks import cap
+from curate.distillation.fused import choose_chunk
 from curate.distillation.results import Quality
 from curate.distillation.signals import Head, Probe, find_head
 from curate.errors import RunError
@@ -34,6 +35,29 @@ class _Sums:
     loss: float = 0.0
     divergence: float = 0.0
     agreed: int = 0
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The same questions, before and after."""
+
+    teacher: Any
+    held_out: HeldOut
+    encoder: Encoder
+    vocabulary: int
+    progress: Progress
+
+    def take(self, model: Any, stage: str) -> Quality:  # noqa: ANN401
+        """Examine one model; see ``measure_quality``."""
+        return measure_quality(
+            model,
+            self.teacher,
+            self.held_out,
+            self.encoder,
+            vocabulary=self.vocabulary,
+            stage=f"evaluate {stage}",
+            progress=self.progress,
+        )
 
 
 @torch.no_grad()

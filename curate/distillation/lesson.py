@@ -85,3 +85,14 @@ def _some(count: int, at_most: int, seed: int) -> list[int]:
 def _encode(encoder: Encoder, rows: Sequence[Row], answers: dict[str, str]) -> tuple[Example, ...]:
     texts = [row.answer or answers[row.id] for row in rows]
     return tuple(encoder.encode([row.id for row in rows], [row.prompt for row in rows], texts))
+
+
+def make_encoder(tokenizer: Any, config: DistillConfig, *models: Any) -> Encoder:  # noqa: ANN401
+    """An encoder that fits every model's context."""
+    rooms = [getattr(model.config, "max_position_embeddings", 0) or 0 for model in models if model is not None]
+    return Encoder(
+        tokenizer,
+        max_prompt_tokens=config.max_prompt_tokens,
+        max_answer_tokens=config.max_answer_tokens,
+        context=min((room for room in rooms if room), default=0),
+    )

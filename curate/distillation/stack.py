@@ -9,9 +9,10 @@ from torch import Tensor
 
 from curate.distillation.attention import attention_loss
 from curate.distillation.batches import Batch
+from curate.distillation.cache import TeacherCache
 from curate.distillation.config import LossConfig
 from curate.distillation.features import FeatureLoss, count_positions
-from curate.distillation.fused import fused_kd_terms
+from curate.distillation.fused import FusedTerms, fused_kd_terms, fused_topk_terms
 from curate.distillation.layers import LayerMap, map_attention, map_hidden
 from curate.distillation.signals import Probe, find_head
 
@@ -46,6 +47,7 @@ class LossStack:
         *,
         vocabulary: int = 0,
         kept: tuple[int, ...] = (),
+        cache: TeacherCache | None = None,
     ) -> None:
         self.losses = losses
         self.vocabulary = vocabulary or find_head(student).weight.shape[0]
@@ -54,7 +56,8 @@ class LossStack:
         self.map_pairs: LayerMap = (
             map_attention(losses.attention.layers, *depths, kept) if losses.attention.weight else ()
         )
-        self.needs_teacher = needs_teacher(losses)
+        self.cache = cache
+        self.needs_teacher = needs_teacher(losses) and cache is None
         self.features: FeatureLoss | None = None
         if self.hidden_pairs:
             widths = student.config.hidden_size, teacher.config.hidden_size
@@ -96,6 +99,11 @@ class LossStack:
         kd = self.losses.kd
         head = find_head(self.student)
         states, weight = head.split(ours[batch.predicts], self.vocabulary)
+        share = batch.answer_tokens / totals.answer_tokens
+        if self.cache is not None:
+            options = {"student_scale": head.scale, "student_softcap": head.softcap}
+            result = self._cached(batch, states, weight, self.cache, options)
+            return self._share(result, share)
         teacher_head = find_head(self.teacher)
         teacher_states = teacher_weight = None
         if theirs is not None and kd.weight:
@@ -115,9 +123,30 @@ class LossStack:
             student_softcap=head.softcap,
             teacher_softcap=teacher_head.softcap,
         )
-        share = batch.answer_tokens / totals.answer_tokens
+        return self._share(result, share)
+
+    def _cached(
+        self, batch: Batch, states: Tensor, weight: Tensor, cache: TeacherCache, options: dict[str, Any]
+    ) -> FusedTerms:
+        """The same terms with the teacher read from its cache."""
+        kd = self.losses.kd
+        top = cache.read(batch)
+        return fused_topk_terms(
+            states,
+            weight,
+            *top,
+            batch.labels,
+            temperature=kd.temperature,
+            task_weight=self.losses.task,
+            kd_weight=kd.weight,
+            divergence=kd.divergence,
+            **options,
+        )
+
+    def _share(self, result: FusedTerms, share: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """A batch's means as its part of the step's."""
         terms = {"task": result.task * share} if self.losses.task else {}
-        if kd.weight:
+        if self.losses.kd.weight:
             terms["kd"] = result.kd * share
         return (result.loss if share == 1 else result.loss * share), terms
 

@@ -55,3 +55,29 @@ SWEEPS: dict[str, Callable[..., Swept]] = {
     "skew_kl": _skew_kl,
 }
 """The divergences of ``losses`` with their gradients, in place; a test holds both tables together."""
+
+
+FLOOR = -30.0
+"""The least log-probability of a bucket; an empty one would otherwise be minus infinity."""
+
+
+def sweep_buckets(
+    sweep: Callable[..., Swept], log_p: Tensor, log_q: Tensor, ids: Tensor, wanted: bool, **options: float
+) -> Swept:
+    """A divergence between buckets: one a listed token, one for all others.
+
+    Args:
+        sweep: one of ``SWEEPS``.
+        log_p: (rows, k + 1), the teacher's, the last column for all others.
+        log_q: (rows, vocabulary), the student's.
+        ids: (rows, k), the listed tokens.
+        wanted: whether the slope by the student's logits is.
+        options: the divergence's.
+    """
+    listed = log_q.gather(1, ids)
+    rest = log_q.scatter(1, ids, -torch.inf).logsumexp(-1, keepdim=True).clamp_min(FLOOR)
+    rows, slope = sweep(log_p, torch.cat([listed, rest], 1), wanted, **options)
+    if slope is None:
+        return rows, None
+    spread = log_q.sub_(rest).exp_().mul_(slope[:, -1:])  # the bucket's slope, shared as the student shares its mass
+    return rows, spread.scatter_(1, ids, slope[:, :-1])

@@ -11,7 +11,8 @@ MAX_BLOCK = 4000
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
 CODE = re.compile(
-    r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|javascript|java|html|powershell|cmd|rust|go)\b"
+    r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|"
+    r"javascript|java|html|powershell|cmd|rust|go)\b"
     r"[\s\S]{0,60000}?(?:```|\Z)",
     re.I,
 )
@@ -72,14 +73,15 @@ class Body:
         self.heading_ends = [end for _, end, _ in headings]
         self.headings = [words for _, _, words in headings]
 
-    def find_words(self, word: str) -> Iterator[tuple[int, int]]:
-        """Spans where a lower-case word or phrase stands alone."""
+    def find_words(self, word: str, longer: tuple[str, ...] = ()) -> Iterator[tuple[int, int]]:
+        """Spans where a lower-case word or phrase stands alone and is not the beginning of a longer one."""
         low, size = self.low, len(word)
         at = low.find(word)
         while at >= 0:
             end = at + size
             if not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS):
-                yield at, end
+                if not (longer and low.startswith(longer, at)):
+                    yield at, end
             at = low.find(word, end)
 
     def windows(self, stems: tuple[str, ...], margin: int = 90) -> Iterator[tuple[int, int]]:

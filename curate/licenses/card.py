@@ -21,8 +21,10 @@ RELATIONS = ("finetune", "adapter", "quantized", "merge")
 RELATION_KEYS = {"relation", "type", "kind", "weight"}
 
 
-TELLING_TAGS = {"gpt4", "gpt-4", "chatgpt", "gpt-3.5", "sharegpt", "llama-2", "llama2", "llama-3", "llama3", "llama-3.1", "llama3.1",
-                "llama-3.2", "llama-3.3", "vicuna", "alpaca"}  # fmt: skip
+TELLING_TAGS = {
+    "gpt4", "gpt-4", "chatgpt", "gpt-3.5", "sharegpt", "vicuna", "alpaca", "llama-2", "llama2", "llama-3", "llama3",
+    "llama-3.1", "llama3.1", "llama-3.2", "llama-3.3",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

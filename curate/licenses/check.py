@@ -9,7 +9,7 @@ from pathlib import Path
 from curate import __version__
 from curate.errors import CardError, ModelNotFound
 from curate.gate import Finding, Verdict, settle, worst
-from curate.licenses.bench import Bench, finding
+from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Lineage, LineageNode, PolicyRef
 from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
 from curate.licenses.lineage import Chain, Member, trace_chain
@@ -30,7 +30,7 @@ FLOWS_FROM_DATA = {"share-alike", "attribution", "copy-of-license"}
 
 
 def parse_ref(text: str, *, revision: str = "") -> ModelRef:
-    """What a reference means: ``owner/name[@revision]``, a folder, ``dataset:…``, ``api:…``, ``embedded`` or a hosted name.
+    """What a reference means: ``owner/name[@rev]``, a folder, ``dataset:…``, ``api:…``, ``embedded``, a hosted name.
 
     Raises:
         CardError: it is none of these.
@@ -121,7 +121,7 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
         about = _tempered(member, about)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
-    found.extend(_laundering(bench, verdicts))
+    found = [*_laundering(bench, verdicts), *found]
     findings = apply_waivers(found, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
     return Decision(
         ref=str(chain.root.ref),
@@ -139,7 +139,7 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
 
 
 def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
-    """Of a data set behind a model, only what forbids (or is known of its making) counts; silence about terms does not."""
+    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not."""
     if member.ref.kind != "dataset" or member.is_root:
         return about
     made = {known.made_with for known in member.known if known.made_with}
@@ -157,7 +157,10 @@ def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]
                 message = (
                     f"tagged {tag}, but its base {parent.ref} is denied; a tag cannot grant what the base withholds"
                 )
-                yield finding("license-laundering", member, Verdict.DENY, message)
+                evidence = [claim_evidence(member.card, claim) for claim in bench.license_claims(member.card)]
+                yield finding(
+                    "license-laundering", member, Verdict.DENY, message, [*evidence, *via_evidence(bench, parent)]
+                )
 
 
 def _with_base(
@@ -168,7 +171,7 @@ def _with_base(
     chain = trace_chain(parse_ref(case.student_base), source, catalogue)
     if chain.root.status == "missing":
         message = "the student's base: no card was found and the catalogue does not know it"
-        more = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
+        more: tuple[Finding, ...] = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
         more = apply_waivers(more, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
         base_nodes: tuple[LineageNode, ...] = ()
         duties: tuple[str, ...] = ()
@@ -199,7 +202,7 @@ def _lineage(bench: Bench, verdicts: dict[str, Verdict]) -> Lineage:
         nodes.append(
             LineageNode(
                 ref=str(member.ref), kind=member.ref.kind, revision=card.revision if card else "",
-                license=", ".join(dict.fromkeys(licenses)), status=member.status, verdict=verdicts[key],  # type: ignore[arg-type]
+                license=", ".join(dict.fromkeys(licenses)), status=member.status, verdict=verdicts[key],
                 sha256=card.sha256 if card else "",
             )
         )  # fmt: skip

@@ -1,11 +1,10 @@
 """The catalogue: what licenses and terms say, and what is known of models and data sets; facts only, no norms."""
 
 import hashlib
-from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 
@@ -59,6 +58,14 @@ class Known(Value):
     confidence: Literal["high", "medium", "low"] = "high"
 
 
+class Word(NamedTuple):
+    """A name in prose, what it names, and longer names that must not be taken for it."""
+
+    text: str
+    known: Known
+    longer: tuple[str, ...]
+
+
 class Catalogue:
     """All facts, indexed; made once a process."""
 
@@ -99,7 +106,7 @@ class Catalogue:
         return (self.licenses[found],) if found else ()
 
     @cached_property
-    def indexes(self) -> dict[str, PatternIndex]:
+    def indexes(self) -> dict[str, PatternIndex[Known]]:
         """The id patterns of models and data sets, ready to be asked."""
         return {
             group: PatternIndex((entry.ids, entry.unless, entry) for entry in entries)
@@ -110,11 +117,18 @@ class Catalogue:
         """What is known of a model or data set by its id: the closest owner's entry, then all that its name betrays."""
         return self.indexes[group].find(name.lower())
 
-    def words(self, group: str) -> Iterator[tuple[str, Known]]:
-        """Every name by which prose speaks of something known."""
-        for entry in self.known[group]:
-            for word in entry.words:
-                yield word, entry
+    @cached_property
+    def words(self) -> dict[str, tuple[Word, ...]]:
+        """Every name by which prose speaks of something known, with the longer names that begin with it."""
+        spoken: dict[str, tuple[Word, ...]] = {}
+        for group, entries in self.known.items():
+            pairs = [(word, entry) for entry in entries for word in entry.words]
+            names = sorted({word for word, _ in pairs})
+            spoken[group] = tuple(
+                Word(word, entry, tuple(one for one in names if one != word and one.startswith(word)))
+                for word, entry in pairs
+            )
+        return spoken
 
 
 def _shortened(key: str) -> str:

@@ -1,4 +1,4 @@
-"""The YAML block at the head of a card, read as other people's text: bounded, every repeated key kept, never trusted."""
+"""The YAML block at the head of a card, read as other people's text: bounded, nothing dropped, never trusted."""
 
 import re
 from collections.abc import Iterator
@@ -108,7 +108,13 @@ def _collect(root: yaml.Node | None, front: FrontMatter, first_line: int) -> Non
         scalars: list[Scalar] = []
         keyed: list[tuple[str, str]] = []
         _flatten(node, scalars, keyed, budget, 0)
-        shape = {"scalar": "scalar", "sequence": "list"}.get(node.id, "mapping")
+        shape = (
+            "scalar"
+            if isinstance(node, yaml.ScalarNode)
+            else "list"
+            if isinstance(node, yaml.SequenceNode)
+            else "mapping"
+        )
         name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
         front.entries.append(
             Entry(name, Value(shape, tuple(scalars), tuple(keyed)), key.start_mark.line + first_line + 1)

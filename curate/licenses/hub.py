@@ -13,7 +13,7 @@ MAX_FILES = 8
 
 
 class Hub:
-    """A ``CardSource`` over huggingface_hub; ``HF_ENDPOINT``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` hold as everywhere."""
+    """A ``CardSource`` over huggingface_hub; ``HF_ENDPOINT``, ``HF_TOKEN`` and ``HF_HUB_OFFLINE`` hold as ever."""
 
     def __init__(self, *, token: str | None = None, endpoint: str | None = None) -> None:
         self.token = token
@@ -48,7 +48,6 @@ class Hub:
 
     def _info(self, ref: ModelRef) -> Any:  # noqa: ANN401 – huggingface_hub's ModelInfo or DatasetInfo
         """What the hub says of a repository; None if it knows none of that name."""
-        import httpx
         from huggingface_hub import HfApi, errors
 
         self.api = self.api or HfApi(endpoint=self.endpoint, token=self.token)
@@ -62,7 +61,7 @@ class Hub:
         except (
             errors.HfHubHTTPError,
             errors.OfflineModeIsEnabled,
-            httpx.HTTPError,
+            errors.HTTPError,
             OSError,
             ValueError,
             KeyError,
@@ -72,7 +71,6 @@ class Hub:
 
     def _file(self, ref: ModelRef, commit: str, name: str, limit: int) -> bytes | None:
         """One file at a commit, through the hub's cache; None if it is not there or gated."""
-        import httpx
         from huggingface_hub import errors
 
         try:
@@ -86,7 +84,7 @@ class Hub:
             if isinstance(absent, errors.LocalEntryNotFoundError):
                 raise _unreachable(ref, self.endpoint, absent) from absent
             return None
-        except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, httpx.HTTPError, OSError, ValueError) as error:
+        except (errors.HfHubHTTPError, errors.OfflineModeIsEnabled, errors.HTTPError, OSError, ValueError) as error:
             raise _unreachable(ref, self.endpoint, error) from error
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from curate.licenses.card import Claim, ModelCard, Parent, parse_card
 from curate.licenses.decision import LineageLink
@@ -37,7 +38,7 @@ class Member:
         return self.depth == 0
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["read", "known", "missing"]:
         """read, known or missing."""
         return "read" if self.card is not None else "known" if self.known or self.hosted else "missing"
 

@@ -1,4 +1,4 @@
-"""Names as people and machines write them: cleaned of look-alikes, slugged, told apart as model, data set, folder or route."""
+"""Names as people and machines write them: cleaned, slugged, told apart as model, data set, folder or route."""
 
 import re
 import unicodedata

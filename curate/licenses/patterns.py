@@ -1,4 +1,4 @@
-"""Ids against many ``*`` patterns, fast: patterns with a literal owner are looked up by it, the rest are tried in turn."""
+"""Ids against many ``*`` patterns: those with a literal owner are looked up by it, the rest are tried in turn."""
 
 from collections.abc import Iterable
 from typing import Generic, TypeVar

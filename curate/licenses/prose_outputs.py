@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from curate.licenses.body import Body, Place
 from curate.licenses.statements import Reading, Statement, Topic, compares, is_about_another, says_no
 
-GENERATORS = ("gpt-4", "gpt4", "gpt 4", "gpt-3.5", "gpt3.5", "gpt 3.5", "chatgpt", "chat-gpt", "chat gpt", "gpt-3", "gpt3",
-              "text-davinci", "davinci-003", "davinci", "openai", "gpt-generated", "gpt-assisted", "gpt-5", "gpt-35")  # fmt: skip
+GENERATORS = ("gpt-4", "gpt4", "gpt 4", "gpt-3.5", "gpt3.5", "gpt 3.5", "chatgpt", "chat-gpt", "chat gpt", "gpt-3",
+              "gpt3", "text-davinci", "davinci-003", "davinci", "openai", "gpt-generated",
+              "gpt-assisted", "gpt-5", "gpt-35")  # fmt: skip
 OTHERS = ("claude", "gemini", "google bard", "palm 2", "palm-2", "bing chat", "copilot", "anthropic")
 COMPANIES = ("openai", "anthropic")
 MAX_SPANS = 60
@@ -34,8 +35,10 @@ TRAINED_BEFORE = re.compile(
     r"\b(?:on|with|from|using)\b[^.;|]{0,30}$"
 )
 MADE_AFTER = re.compile(
-    rf"^(?:[\w.]{{0,8}}-?\d{{0,4}}\w{{0,2}}(?:-turbo|-vision|-preview|-o)?)?[`*_\])\"']{{0,3}}(?:'s|’s)?[- ]?(?:api[- ]?)?(?:(?:was|were|is) used to )?"
-    rf"(?:(?:high-?quality|synthetic|diverse|based|style|assisted|model|instruction|detailed|multi-?turn|long|chat|raw)[- ]){{0,2}}"
+    rf"^(?:[\w.]{{0,8}}-?\d{{0,4}}\w{{0,2}}(?:-turbo|-vision|-preview|-o)?)?[`*_\])\"']{{0,3}}(?:'s|"
+    rf"’s)?[- ]?(?:api[- ]?)?(?:(?:was|were|is) used to )?"
+    rf"(?:(?:high-?quality|synthetic|diverse|based|style|assisted|model|instruction|"
+    rf"detailed|multi-?turn|long|chat|raw)[- ]){{0,2}}"
     rf"(?:{MADE}|{THINGS})\b|^[^。]{{0,10}}(?:生成|数据|蒸馏|标注|回答)"
 )
 USED_AFTER = re.compile(
@@ -52,22 +55,26 @@ RATED_BEFORE = re.compile(
     r"binari[sz]ed)\b[^.;|]{0,40}\b(?:by|from|with|using|of|via)\b[^.;|]{0,24}$"
 )
 RATED_AFTER = re.compile(
-    r"^[\w.\-]{0,12}[`*_\])\"']{0,3}(?:'s|’s)?[- ](?:\w+[- ]){0,2}?(?:rat(?:ed|ings?)|rank(?:ed|ings?)|preferences?|scor(?:ed|es|ing)|feedback|critiques?|"
+    r"^[\w.\-]{0,12}[`*_\])\"']{0,3}(?:'s|’s)?[- ](?:\w+[- ]){0,2}?(?:rat(?:ed|ings?)|rank(?:ed|"
+    r"ings?)|preferences?|scor(?:ed|es|ing)|feedback|critiques?|"
     r"judg(?:ed|e?ments?))\b"
 )
 EVALUATION = re.compile(
-    r"\b(?:evaluat\w+|benchmark\w*|mt[- ]?bench|alpaca ?eval|arena|leaderboard|win[- ]?rate|as (?:a |the )?judge|llm-as-a-judge|"
+    r"\b(?:evaluat\w+|benchmark\w*|mt[- ]?bench|alpaca ?eval|arena|leaderboard|"
+    r"win[- ]?rate|as (?:a |the )?judge|llm-as-a-judge|"
     r"human ?eval|test set|metrics?|accuracy|detect\w*|mmlu|average scores?|compatible|client|sdk)\b"
 )
 TRAINING = re.compile(
-    r"\b(?:train\w*|tun\w+|fine-?tun\w+|finetun\w+|sft|dpo|rlhf|ppo|data ?sets?|data|corpus|corpora|mixture|mix|samples|examples|"
+    r"\b(?:train\w*|tun\w+|fine-?tun\w+|finetun\w+|sft|dpo|rlhf|ppo|data ?sets?|data|"
+    r"corpus|corpora|mixture|mix|samples|examples|"
     r"instruct\w*|distil\w+|curated|source[sd]?|merged?|pretrain\w*|learn\w*|built|based|aligned?|preference)\b|训练|数据|微调|学習|データ"
 )
 DATA_HEADING = re.compile(
     r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|credit|thank|acknowledg|descri|about|overview|summary|intro|训练|数据"
 )
 DATA_NOT = re.compile(
-    r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|style[d]?\b|eval|chat template|bench|syntax|tokens?|"
+    r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|"
+    r"style[d]?\b|eval|chat template|bench|syntax|tokens?|"
     r"instruct(?:ion)? (?:format|template|prompt))|^\W{0,3}(?:models?|7b|13b|arena|ui\b|webui|vicuna prompt)\b"
 )
 
@@ -115,7 +122,7 @@ def how_used(place: Place, word: str) -> Topic | None:
         return "outputs" if MADE_BY.search(before) and "webtext" not in sentence else None
     if RATED_BEFORE.search(before) or RATED_AFTER.match(after):
         return "ratings"
-    if word.startswith("gpt-gen") or word.startswith("gpt-ass"):
+    if word in ("gpt-generated", "gpt-assisted"):
         return "outputs"
     told = (
         MADE_BEFORE.search(before)
@@ -130,10 +137,10 @@ def how_used(place: Place, word: str) -> Topic | None:
 def named_data(reading: Reading) -> Iterator[Statement]:
     """Data sets known for what went into them, named where training is told of or linked to."""
     body = reading.body
-    for word, known in reading.catalogue.words("datasets"):
+    for word, known, longer in reading.catalogue.words["datasets"]:
         if not (known.made_with or known.licenses) or word not in body.low:
             continue
-        for start, end in body.find_words(word):
+        for start, end in body.find_words(word, longer):
             place = body.place(start, end)
             if says_no(place) or DATA_NOT.match(place.after) or compares(place) or is_about_another(reading, place):
                 continue

@@ -10,13 +10,17 @@ from curate.licenses.statements import Reading, Statement, compares, is_about_an
 MAX_SPANS = 25
 MAX_RECIPE = 40
 DERIVED = re.compile(
-    r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|deriv\w+|merg\w+|adapt\w*|extend\w*|continu\w+|"
+    r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
+    r"deriv\w+|merg\w+|adapt\w*|extend\w*|continu\w+|"
     r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
-    r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|foundation|parent|initial|original model|slerp|"
-    r"instruct\w*|further|basad\w|basead\w|basierend|based? sur|basé\w?)\b|基于|微调|底座|基座|на основе|ベース|기반)[^.;!?|]{0,70}$"
+    r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|"
+    r"foundation|parent|initial|original model|slerp|"
+    r"instruct\w*|further|basad\w|basead\w|basierend|based? sur|basé\w?)\b|基于|微调|"
+    r"底座|基座|на основе|ベース|기반)[^.;!?|]{0,70}$"
 )
 DETERMINERS = (
-    r"(?:\w+['’]s |the |an? |our |official |original |pre-?trained |meta(?:ai)?(?:'s)? |\[|`|\*|base |model |models |\(|"
+    r"(?:\w+['’]s |the |an? |our |official |original |pre-?trained |"
+    r"meta(?:ai)?(?:'s)? |\[|`|\*|base |model |models |\(|"
     r"huggingface\.co/|https?://|[\w.-]+/|meta-)"
 )
 JOINED = re.compile(
@@ -37,20 +41,24 @@ OTHERS_BUILT = re.compile(
 ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
 """``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
 PARENT_AFTER = re.compile(
-    r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|foundation|llm|language)|fine-?tun\w+|finetun\w+|"
+    r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|"
+    r"foundation|llm|language)|fine-?tun\w+|finetun\w+|"
     r"based\b(?! on)|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
 PARENT_LABEL = re.compile(
-    r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|language model|foundation model|base llm|"
+    r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|"
+    r"language model|foundation model|base llm|"
     r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}(?:[:=|：]|\bis\b)[^.;\n]{0,50}$"
 )
 ASIDE_HEADING = re.compile(r"citation|reference|acknowledg|related|compar|evaluat|benchmark|results")
 RECIPE_LINE = re.compile(
-    r"(?m)^[ \t]{0,12}(?:-[ \t]{1,3})?[\"']?(?:model|base_model|merge_model|source_model|base|path|model1|model2)[\"']?[ \t]*:[ \t]*[\"']?"
+    r"(?m)^[ \t]{0,12}(?:-[ \t]{1,3})?[\"']?(?:model|base_model|merge_model|source_model|base|"
+    r"path|model1|model2)[\"']?[ \t]*:[ \t]*[\"']?"
     r"([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,95})(?:\+[\w./-]+)?[\"']?[ \t]*(?:#.*)?$"
 )
 MADE_FROM_LINK = re.compile(
-    r"(?:fine[- ]?tun\w+|quanti[sz]\w+|adapter|lora|trained|version|merg\w+|based|conver\w+|built|initiali[sz]\w+|original model|distill?\w+|base model)"
+    r"(?:fine[- ]?tun\w+|quanti[sz]\w+|adapter|lora|trained|version|merg\w+|based|conver\w+|built|"
+    r"initiali[sz]\w+|original model|distill?\w+|base model)"
     r"[^.\n]{0,80}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/|papers/|docs/|blog/)([\w.-]+(?:/[\w.-]+)?)\)"
 )
 MERGED_HEADING = re.compile(r"merge|recipe|models used|source models|ingredients|base models?$")
@@ -63,10 +71,10 @@ ITEM_LINK = re.compile(
 def named_parents(reading: Reading) -> Iterator[Statement]:
     """Models known to bring terms of their own, named as what this one was made from."""
     body = reading.body
-    for word, known in reading.catalogue.words("models"):
+    for word, known, longer in reading.catalogue.words["models"]:
         if word not in body.low:
             continue
-        for count, (start, end) in enumerate(body.find_words(word)):
+        for count, (start, end) in enumerate(body.find_words(word, longer)):
             if count >= MAX_SPANS:
                 break
             place = body.place(start, end)

@@ -117,7 +117,7 @@ def telling_tags(member: Member, bench: Bench) -> Iterator[Finding]:
 
 
 def license_link(member: Member, bench: Bench) -> Iterator[Finding]:
-    """A license link that leads to another model's license, or to a text whose address says what it is; never opened."""
+    """A license link that leads to the license of a model known to be denied; it is never opened."""
     if member.card is None:
         return
     for claim in member.card.license_links:
@@ -131,5 +131,13 @@ def license_link(member: Member, bench: Bench) -> Iterator[Finding]:
                     yield finding("license-link", member, verdict, message, evidence)
 
 
-PROSE_RULES = (outputs_in_prose, data_in_prose, parent_in_prose, restriction_in_prose, license_in_prose, leak_in_prose, telling_tags,
-               license_link)  # fmt: skip
+PROSE_RULES = (
+    outputs_in_prose,
+    data_in_prose,
+    parent_in_prose,
+    restriction_in_prose,
+    license_in_prose,
+    leak_in_prose,
+    telling_tags,
+    license_link,
+)

@@ -12,14 +12,20 @@ NONCOMMERCIAL = (
 )
 RESTRICTED = re.compile(
     rf"\b(?:{NONCOMMERCIAL})\b|"
-    r"\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|\bacademic (?:use|research|purposes?) only\b|"
-    r"\bonly (?:be )?(?:used |available |intended |released |permitted |allowed )?for (?:\w+ ){0,3}?(?:research|academic|scientific)\b|"
-    r"\bsolely for (?:\w+ ){0,2}?(?:research|academic|scientific)\b|\b(?:restricted|limited) to (?:\w+ ){0,3}?(?:research|academic)\b|"
+    r"\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|"
+    r"\bacademic (?:use|research|purposes?) only\b|"
+    r"\bonly (?:be )?(?:used |available |intended |released |permitted |"
+    r"allowed )?for (?:\w+ ){0,3}?(?:research|academic|scientific)\b|"
+    r"\bsolely for (?:\w+ ){0,2}?(?:research|academic|scientific)\b|\b(?:restricted|"
+    r"limited) to (?:\w+ ){0,3}?(?:research|academic)\b|"
     r"\bfor (?:academic |scientific )?research (?:purposes? )?only\b|\bfor research purposes?\b|"
-    r"\b(?:prohibit\w*|forbid\w*|not (?:be )?(?:allow\w*|permit\w*|licensed|intended|used|available|for|suitable|use))\s+(?:\w+\s){0,4}?"
-    r"commercial(?:ly| use| purposes?)?\b|\bcommercial (?:use|usage|purposes?) (?:is|are) (?:strictly )?(?:not|prohibited|forbidden)\b|"
+    r"\b(?:prohibit\w*|forbid\w*|not (?:be )?(?:allow\w*|permit\w*|licensed|intended|used|"
+    r"available|for|suitable|use))\s+(?:\w+\s){0,4}?"
+    r"commercial(?:ly| use| purposes?)?\b|\bcommercial (?:use|usage|purposes?) (?:is|"
+    r"are) (?:strictly )?(?:not|prohibited|forbidden)\b|"
     r"\bno commercial (?:use|usage)\b|\bcan ?not be used (?:for )?commercial\w*|"
-    r"\bcommercial (?:use|licen[sc]e|usage)[^.\n]{0,60}(?:contact|apply|application|e-?mail|request|authori[sz]ation|permission|fill)|"
+    r"\bcommercial (?:use|licen[sc]e|usage)[^.\n]{0,60}(?:contact|apply|application|"
+    r"e-?mail|request|authori[sz]ation|permission|fill)|"
     r"仅供(?:学术)?研究|仅用于(?:学术)?研究|不得用于(?:任何)?商业|禁止商用|非商用|非商业|商用利用不可|商用不可|비상업"
 )
 RESTRICTED_STEMS = (
@@ -41,25 +47,31 @@ BOTH = re.compile(
     r"research (?:or|and/or) commercial|commercial (?:or|and/or) research"
 )
 LICENSE_WORDS = re.compile(
-    r"licen[sc]\w*|terms|permitted|allowed|prohibit|restrict|must not|may not|cannot|can not|cc[- ]by|copyright|comply|agreement|usage"
+    r"licen[sc]\w*|terms|permitted|allowed|prohibit|restrict|must not|may not|cannot|"
+    r"can not|cc[- ]by|copyright|comply|agreement|usage"
 )
 USE_WORDS = re.compile(
     r"^\W{0,3}(?:\w+\W+){0,2}?(?:use\w*|usage|purposes?|research\w*|licen[sc]\w*|only|basis|academic\w*|projects?|application\w*|terms?|data\w*|"
     r"version|intent|clause|agreement|3d|distribution)\b"
 )
 LEAKED = re.compile(
-    r"\bleak(?:ed)?\b[^.\n]{0,30}\b(?:weights?|models?|checkpoint)\b|\b(?:weights?|models?|checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b"
+    r"\bleak(?:ed)?\b[^.\n]{0,30}\b(?:weights?|models?|checkpoint)\b|\b(?:weights?|models?|"
+    r"checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b"
 )
 NAMED_LICENSE = re.compile(
-    r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|attribution[- ]non-?commercial|attribution[- ]share-?alike|"
-    r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e))|"
+    r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|"
+    r"attribution[- ]non-?commercial|attribution[- ]share-?alike|"
+    r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|"
+    r"\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e))|"
     r"(?P<gemma>gemma (?:terms of use|licen[sc]e))|(?P<rail>open ?rail(?:\+\+)?(?:-m)?)\b|"
-    r"(?P<yi>yi (?:series )?(?:models )?(?:community )?licen[sc]e)|(?P<qwen>tongyi qianwen|qwen licen[sc]e|qianwen licen[sc]e)"
+    r"(?P<yi>yi (?:series )?(?:models )?(?:community )?licen[sc]e)|"
+    r"(?P<qwen>tongyi qianwen|qwen licen[sc]e|qianwen licen[sc]e)"
 )
 LICENSE_STEMS = ("cc-by", "cc by", "ccby", "attribution", "gpl", "rail", "licens", "licenc", "gemma terms", "qianwen")
 GRANTS = re.compile(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
 OF_CODE = re.compile(
-    r"\b(?:code|repository|repo|source|script|library|software|data ?sets?|data|corpus|images?|photo|documentation|paper|docs)\b[^.;|]{0,60}$"
+    r"\b(?:code|repository|repo|source|script|library|software|data ?sets?|data|corpus|images?|"
+    r"photo|documentation|paper|docs)\b[^.;|]{0,60}$"
 )
 
 

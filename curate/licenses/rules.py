@@ -111,7 +111,7 @@ def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
             yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
 
 
-def commercial_flag(member: Member, bench: Bench) -> Iterator[Finding]:
+def commercial_flag(member: Member, bench: Bench) -> Iterator[Finding]:  # noqa: ARG001 – rules are called alike
     """A key of its own that says ``commercial: false``."""
     if member.card is not None and member.card.commercial_no is not None:
         evidence = [claim_evidence(member.card, member.card.commercial_no)]

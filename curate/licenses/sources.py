@@ -125,7 +125,7 @@ def is_license_file(name: str) -> bool:
 def make_source(
     *, cards: Iterable[Path] = (), offline: bool = False, embedded: Path | None = None, token: str | None = None
 ) -> CardSource:
-    """The sources a command asks: folders of cards first, then the model's own folder, then (only without them) the hub."""
+    """The sources a command asks: the model's own folder, folders of cards, then (only without those) the hub."""
     folders = [CardFolder(folder) for folder in cards]
     sources: list[CardSource] = [ModelFolder(), *folders]
     if embedded is not None:

@@ -1,4 +1,4 @@
-"""What detectors are given and what they give back, and how denial, comparison and talk of other models are told apart."""
+"""What detectors are given and give back; how denial, comparison and talk of other models are told apart."""
 
 import re
 from dataclasses import dataclass
@@ -33,13 +33,15 @@ class Reading:
 
 
 NEGATION = re.compile(
-    r"\b(?:no|not|never|without|none|neither|nor|cannot|isn't|wasn't|aren't|weren't|doesn't|didn't|don't|free of|free from|"
+    r"\b(?:no|not|never|without|none|neither|nor|cannot|isn't|wasn't|aren't|weren't|"
+    r"doesn't|didn't|don't|free of|free from|"
     r"rather than|instead of|unlike|except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
     r"filter(?:ed|ing)? out)\b(?! only)[^.;:]{0,60}$"
 )
 COMPARISON = re.compile(
     r"\b(?:compar\w+|outperform\w*|surpass\w*|beat(?:s|ing)?|better|worse|versus|vs|on par|rival\w*|close to|exceed\w*|"
-    r"match(?:es|ing)?|competitive|evaluat\w+|benchmark\w*|leaderboard|win rate|scores?|judged?|similar(?:ly)? to|same\b[^.;]{0,40}\bas|"
+    r"match(?:es|ing)?|competitive|evaluat\w+|benchmark\w*|leaderboard|win rate|scores?|"
+    r"judged?|similar(?:ly)? to|same\b[^.;]{0,40}\bas|"
     r"like|alternatives? to|replacements? (?:of|for)|counterparts?|inspired by|such as|more than|less than|than|"
     r"equivalent to|comparable|known as|aka|(?:reproduc\w+|recreation|replica\w*) of|perform\w*|including|e\.g|"
     r"identical to|resembl\w+|akin to|popular|plugged?)\b[^.;]{0,90}$"

@@ -39,12 +39,13 @@ TITLES: tuple[tuple[str, str], ...] = (
     ("stability-community", r"stability ai community license"),
 )
 FORBIDS = re.compile(
-    r"non-?commercial (?:research )?(?:use|purposes?) only|solely for (?:non-?commercial|research)|for research purposes only"
+    r"non-?commercial (?:research )?(?:use|purposes?) only|"
+    r"solely for (?:non-?commercial|research)|for research purposes only"
 )
 
 
 def recognize(text: str) -> str:
-    """The catalogue id of the strict license a text is by its title; ``cc-by-nc-4.0`` for an unknown text that bars commerce.
+    """The catalogue id of the strict license a text is; ``cc-by-nc-4.0`` for an unknown text that bars commerce.
 
     Permissive texts give an empty string: a file can only make a verdict stricter.
     """

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -55,6 +56,18 @@ def some_layers_left_out(model: LlamaForCausalLM, rate: float, rng: random.Rando
         yield
     finally:
         model.model.layers = whole
+
+
+def keep_layers(teacher: LlamaForCausalLM, kept: Sequence[int]) -> LlamaForCausalLM:
+    """A student made of the teacher's embeddings, its last norm and some of its layers."""
+    student = copy.deepcopy(teacher)
+    student.model.layers = torch.nn.ModuleList(student.model.layers[index] for index in kept)
+    for place, layer in enumerate(student.model.layers):
+        layer.self_attn.layer_idx = place
+    student.config.num_hidden_layers = len(kept)
+    if getattr(student.config, "layer_types", None):
+        student.config.layer_types = [student.config.layer_types[index] for index in kept]
+    return student
 
 
 class Average:

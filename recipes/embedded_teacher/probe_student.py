@@ -11,7 +11,6 @@ taught with (a) cross-entropy on answers alone and (b) cross-entropy and distill
 from __future__ import annotations
 
 import argparse
-import copy
 import csv
 import json
 import math
@@ -26,6 +25,7 @@ import torch
 from batches import Batch, encode_answers, encode_prompts, pad_right
 from corpora import Example, read_rows
 from evaluate import answer_messages, measure_accuracy
+from model import keep_layers
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -34,9 +34,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, 
 class Teaching:
     """How the student is taught."""
 
-    keep_layers: str = "0,7"
+    keep_layers: str = "0,3"
     labels: str = "teacher"
-    epochs: int = 20
+    epochs: int = 8
     batch_rows: int = 32
     learning_rate: float = 1e-3
     warmup_share: float = 0.06
@@ -56,18 +56,6 @@ def read_clean_prompts(folder: Path) -> list[Example]:
         faulty = {row["id"] for row in csv.DictReader(lines)}
     rows = [row for row in read_rows(folder / "prompts.jsonl") if row["id"] not in faulty]
     return [Example(str(row["prompt"]), str(row["answer"]), str(row["source"])) for row in rows]
-
-
-def keep_layers(teacher: LlamaForCausalLM, kept: Sequence[int]) -> LlamaForCausalLM:
-    """A student made of the teacher's embeddings, its last norm and some of its layers."""
-    student = copy.deepcopy(teacher)
-    student.model.layers = torch.nn.ModuleList(student.model.layers[index] for index in kept)
-    for place, layer in enumerate(student.model.layers):
-        layer.self_attn.layer_idx = place
-    student.config.num_hidden_layers = len(kept)
-    if getattr(student.config, "layer_types", None):
-        student.config.layer_types = [student.config.layer_types[index] for index in kept]
-    return student
 
 
 def iterate_tokens(

@@ -14,10 +14,11 @@ import torch
 import transformers
 from corpora import ADDED_SETS, Corpora, Example
 from evaluate import answer_messages
+from model import keep_layers
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 HERE = Path(__file__).parent
-KEPT_LAYERS = 2
+KEPT_LAYERS = ((0, 3), (0, 7), (4, 7))
 Record = dict[str, Any]
 
 
@@ -56,6 +57,7 @@ def write_release(
             "banking77_test": test,
             "banking77_test_rows": len(corpora.test),
             "banking77_test_answers_that_name_an_intent": valid,
+            "two_kept_layers_untrained_banking77_test": measure_kept_layers(loaded, tokenizer, corpora.test),
             "how": "greedy generation in float32, exact match of the intent's name",
         },
         "settings": dict(settings),
@@ -88,6 +90,16 @@ def measure(
     return round(right / len(examples), 4), round(sum(answer in names for answer in answers) / len(answers), 4)
 
 
+def measure_kept_layers(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, examples: Sequence[Example]
+) -> dict[str, float]:
+    """The share of right answers when only two layers are kept and nothing is trained: where a student starts."""
+    return {
+        ",".join(map(str, kept)): measure(keep_layers(model, kept).eval(), tokenizer, examples)[0]
+        for kept in KEPT_LAYERS
+    }
+
+
 def released_names(out: Path) -> list[str]:
     """The files whose digests stand in the record: weights, configuration and tokenizer."""
     written_later = {"README.md", "ATTRIBUTION.md", "training_record.json"}
@@ -102,8 +114,9 @@ def digest(path: Path) -> str:
 def fill_card(record: Record, model: LlamaForCausalLM) -> str:
     """The model card, every number of it taken from the record."""
     accuracy, settings, data = record["accuracy"], record["settings"], record["data"]
+    untrained = accuracy["two_kept_layers_untrained_banking77_test"]
     layer = sum(weight.numel() for weight in model.model.layers[0].parameters())
-    student = model.num_parameters() - layer * (model.config.num_hidden_layers - KEPT_LAYERS)
+    student = model.num_parameters() - layer * (model.config.num_hidden_layers - 2)
     rows = {name: f"{facts['rows_used']:,}" for name, facts in data.items()}
     dropped = sum(facts["rows_dropped_as_close_to_test"] for facts in data.values())
     numbers = {
@@ -115,6 +128,7 @@ def fill_card(record: Record, model: LlamaForCausalLM) -> str:
         "dev_accuracy": f"{accuracy['dev']:.4f}",
         "test_rows": f"{accuracy['banking77_test_rows']:,}",
         "dev_rows": accuracy["dev_rows"],
+        **{f"kept_{kept.replace(',', '_')}": f"{share:.4f}" for kept, share in untrained.items()},
         "steps": f"{record['steps']:,}",
         "minutes": f"{record['wall_s'] / 60:.0f}",
         "dropped": dropped,

@@ -129,3 +129,49 @@ def test_shapes_that_do_not_fit_are_refused_before_anything_is_computed():
 def test_a_divergence_that_does_not_exist_is_a_config_error(spec):
     with pytest.raises(ConfigError, match="divergence"):
         fused.fused_kd_loss(*make_case(), divergence=spec)
+
+
+def make_cache(case, k, temperature):
+    """What a cache of the teacher's k likeliest tokens would hold."""
+    log_p = (case[2] @ case[3].T / temperature).log_softmax(-1)
+    top, ids = log_p.topk(k)
+    rest = log_p.scatter(1, ids, -torch.inf).logsumexp(-1, keepdim=True).clamp_min(sweeps.FLOOR)
+    return ids, torch.cat([top, rest], 1)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_a_cache_of_the_whole_vocabulary_gives_the_whole_loss(divergence):
+    case = make_case()
+    options = {"temperature": 2.0, "task_weight": 0.7, "divergence": divergence}
+    cached = fused.fused_topk_terms(*case[:2], *make_cache(case, 11, 2.0), case[4], chunk_tokens=4, **options)
+    live = fused.fused_kd_terms(*case, **options)
+    torch.testing.assert_close(cached.loss, live.loss, rtol=1e-6, atol=1e-9)
+    for got, want in zip(
+        torch.autograd.grad(cached.loss, case[:2]), torch.autograd.grad(live.loss, case[:2]), strict=True
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_fewer_tokens_give_a_lower_bound_that_rises_with_k(divergence):
+    case = make_case()
+    values = [
+        fused.fused_topk_terms(*case[:2], *make_cache(case, k, 1.0), case[4], divergence=divergence).kd.item()
+        for k in (1, 3, 6, 11)
+    ]
+    assert values == sorted(values)
+    assert values[0] > 0
+
+
+@pytest.mark.parametrize("divergence", DIVERGENCES)
+def test_gradcheck_holds_for_buckets(divergence):
+    case = make_case()
+    ids, log_probs = make_cache(case, 4, 2.0)
+
+    def loss(hidden, head):
+        return fused.fused_topk_terms(
+            hidden, head, ids, log_probs, case[4], temperature=2.0, task_weight=0.5, divergence=divergence,
+            chunk_tokens=4, student_softcap=3.0,
+        ).loss  # fmt: skip
+
+    assert torch.autograd.gradcheck(loss, case[:2])
