@@ -243,7 +243,8 @@ def test_the_report_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    texts = [*varied(), "Wie heiße ich und was mache ich hier?", "how do i poach an eg", "How do I poach 2 eggs and 3 more?"]
+    more = ["Wie heiße ich und was mache ich hier?", "how do i poach an eg", "How do I poach 2 eggs and 3 more?"]
+    texts = [*varied(), *more]
     file = write_texts(tmp_path / "p.jsonl", texts, license="MIT")
     reference = write_texts(tmp_path / "r.jsonl", varied()[::3])
     code = (
