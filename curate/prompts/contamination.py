@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from curate.prompts.forms import guarded_parts, loose_form
+from curate.prompts.forms import guarded_parts, loose_form, spelt
 from curate.prompts.minhash import cross_pairs, jaccard, shingles, signatures
 from curate.prompts.promptset import PromptSet
 from curate.prompts.wording import bare_form, same_wording
@@ -114,7 +114,8 @@ def held_grams(kept: Protected, forms: list[str], contained: float, *, whole: bo
     for row, form in enumerate(forms):
         mine = grams(form)
         shared = Counter(item for gram in mine if gram in index for item in index[gram])
-        for item, count in shared.most_common(1):
+        if shared:
+            item, count = min(shared.items(), key=lambda pair: (-pair[1], pair[0]))
             share = count / sizes[item]
             held = share >= contained and (not whole or count >= contained * len(mine))
             if held or (not whole and count >= FEWEST_GRAMS and count >= 0.8 * len(mine)):
@@ -165,11 +166,11 @@ def same_thing(
     """The nearest item that a text rephrases, with its cosine."""
     if not len(cosines) or cosines[0] < min(numbered, plain):
         return None
-    mine = guarded_parts(text)[0]
+    mine = tuple(spelt(guarded_parts(text)[0]))
     for item, cosine in zip(near.tolist(), cosines.tolist(), strict=True):
-        if cosine >= plain and guarded_parts(items[item])[0] == mine:
+        if cosine >= plain and tuple(spelt(guarded_parts(items[item])[0])) == mine:
             return item, cosine
-        if cosine >= numbered and len(mine) >= 2 and share_numbers(mine, guarded_parts(items[item])[0]):
+        if cosine >= numbered and len(mine) >= 2 and share_numbers(mine, tuple(spelt(guarded_parts(items[item])[0]))):
             return item, cosine
     return None
 

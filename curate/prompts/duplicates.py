@@ -6,15 +6,25 @@ similar rows do not pull each other out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
-from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
+from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form, loose_form
+from curate.prompts.minhash import candidate_pairs, jaccard, likely_pairs, shingles, signatures
 from curate.prompts.neighbors import similar_pairs
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Reason = tuple[str, float]
+
+SURE = 0.7
+"""Least Jaccard similarity where the letters alone must tell."""
+ALIGNED_CHARACTERS = 800
+"""Longer texts are compared by their letters and guarded parts alone; aligning their words costs too much."""
 
 
 def exact(work: Work) -> list[Gone]:
@@ -31,7 +41,7 @@ def exact(work: Work) -> list[Gone]:
     return drops
 
 
-def near(work: Work, *, jaccard_at_least: float = 0.4, number_guard: bool = True, wording: bool = True) -> list[Gone]:
+def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True, wording: bool = True) -> list[Gone]:
     """Rows that differ from a kept row in typing, courtesy, emoji, case or spacing only.
 
     Args:
@@ -42,22 +52,30 @@ def near(work: Work, *, jaccard_at_least: float = 0.4, number_guard: bool = True
     """
     texts = work.prompts.texts
     forms = [bare_form(loose_form(text)) for text in texts]
-    sets: dict[int, frozenset[str]] = {}
+    counts = Counter(word for form in forms for word in set(form.split(" ")))
+
+    def alike(first: int, second: int) -> bool:
+        if same_wording(forms[first], forms[second], counts):
+            return True
+        return same_wording(loose_form(texts[first]), loose_form(texts[second]), counts)
 
     def judge(first: int, second: int, _: float) -> Reason | None:
-        one, two = sets.setdefault(first, shingles(forms[first])), sets.setdefault(second, shingles(forms[second]))
-        similar = jaccard(one, two)
         same = forms[first] == forms[second]
-        if similar < jaccard_at_least or (number_guard and differ_in_guarded(texts[first], texts[second])):
+        similar = 1.0 if same else jaccard(shingles(forms[first]), shingles(forms[second]))
+        by_letters = not wording or max(len(texts[first]), len(texts[second])) > ALIGNED_CHARACTERS
+        if similar < (max(SURE, jaccard_at_least) if by_letters else jaccard_at_least):
             return None
-        if not same and wording and not same_wording(forms[first], forms[second]):
+        if number_guard and (differ_in_guarded if by_letters else differ_in_figures)(texts[first], texts[second]):
+            return None
+        if not by_letters and not same and not alike(first, second):
             return None
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
     rank = work.rank()
     ordered = [forms[row] for row in rank]
-    pairs = candidate_pairs(signatures(ordered, progress=work.progress))
-    return keep_first(work, rank, ((int(a), int(b), 0.0) for a, b in pairs), judge)
+    signed = signatures(ordered, progress=work.progress)
+    pairs, estimates = likely_pairs(signed, candidate_pairs(signed), jaccard_at_least)
+    return keep_first(work, rank, pairs, estimates, judge)
 
 
 def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Gone]:
@@ -83,14 +101,14 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
                 return None
         return "the same meaning", cosine
 
-    ordered = ((int(a), int(b), float(c)) for (a, b), c in zip(pairs, cosines, strict=True))
-    return keep_first(work, rank, ordered, judge)
+    return keep_first(work, rank, pairs, cosines, judge)
 
 
 def keep_first(
     work: Work,
     rank: list[int],
-    pairs: Iterable[tuple[int, int, float]],
+    pairs: np.ndarray,
+    similar: np.ndarray,
     judge: Callable[[int, int, float], Reason | None],
 ) -> list[Gone]:
     """Walk the pairs by the later row: it goes if a row before it that stays is its duplicate.
@@ -98,14 +116,19 @@ def keep_first(
     Args:
         work: the job.
         rank: the row at each place of the ranking.
-        pairs: (earlier place, later place, similarity).
+        pairs: (pairs, 2) places in the ranking, the earlier first.
+        similar: (pairs,) how similar; the most similar is asked first.
         judge: the reason and score of a pair of rows, None if they are no duplicates.
     """
+    import numpy as np
+
     gone: dict[int, Gone] = {}
-    for earlier, later, similar in sorted(pairs, key=lambda pair: (pair[1], -pair[2], pair[0])):
+    order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
+    for number in order:
+        earlier, later = int(pairs[number, 0]), int(pairs[number, 1])
         if earlier in gone or later in gone:
             continue
-        found = judge(rank[earlier], rank[later], similar)
+        found = judge(rank[earlier], rank[later], float(similar[number]))
         if found is not None:
             because_of = work.prompts.ids[rank[earlier]]
             gone[later] = Gone(rank[later], found[0], score=found[1], because_of=because_of)

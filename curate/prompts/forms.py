@@ -55,12 +55,30 @@ def guarded_parts(text: str) -> tuple[tuple[str, ...], int, tuple[str, ...]]:
     plain = plain if plain.isascii() else fold_lookalikes(plain)
     numbers = [found.replace(",", "") for found in NUMBER.findall(plain)]
     counted = wordlist("numbers")
-    numbers += [counted[word] for word in re.findall(r"[a-z]+", plain) if word in counted]
+    numbers += [f"={counted[word]}" for word in re.findall(r"[a-z]+", plain) if word in counted]
     negations = len(PLAIN_NEGATION.findall(plain)) + len(NEGATED.findall(plain))
     names = {next(part for part in found if part) for found in IDENTIFIER.findall(plain) if any(found)}
     return tuple(sorted(numbers)), negations, tuple(sorted(names))
 
 
+def spelt(numbers: tuple[str, ...]) -> list[str]:
+    """Numbers alike whether in figures or in words."""
+    return sorted(number.removeprefix("=") for number in numbers)
+
+
+def differ_in_figures(first: str, second: str) -> bool:
+    """Whether a figure or a code identifier tells two prompts apart; words are left to who compares words."""
+    return figures(first) != figures(second)
+
+
+@lru_cache(maxsize=200_000)
+def figures(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The numbers that are written in figures, and the code identifiers."""
+    numbers, _, names = guarded_parts(text)
+    return tuple(number for number in numbers if number[0].isdigit()), names
+
+
 def differ_in_guarded(first: str, second: str) -> bool:
     """Whether a number, a negation or a code identifier tells two prompts apart."""
-    return guarded_parts(first) != guarded_parts(second)
+    one, two = guarded_parts(first), guarded_parts(second)
+    return one[1:] != two[1:] or spelt(one[0]) != spelt(two[0])

@@ -126,7 +126,7 @@ def by_words(words: list[str]) -> tuple[str, float]:
         return (
             ("und", unknown / len(words)) if unknown + accented >= 0.7 * len(words) and len(words) >= 5 else ("", 0.0)
         )
-    best, most = votes.most_common(1)[0]
+    best, most = min(votes.items(), key=lambda vote: (-vote[1], vote[0]))
     evidence = most + 0.5 * unknown + accented
     if most >= 2 and evidence > 2 * english and evidence >= 0.45 * len(words):
         return best, evidence / len(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from curate.progress import Progress, silent
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 SHINGLE = 4
-"""One typing error touches four shingles; with 5-grams 3 % fewer mistyped twins were found (docs/metrics.md)."""
+"""One typing error touches four shingles; with 5-grams fewer mistyped twins are found (docs/metrics.md)."""
 PERMUTATIONS = 128
 BANDS = 32
 BATCH = 20_000
@@ -103,6 +104,19 @@ def candidate_pairs(signed: np.ndarray) -> np.ndarray:
     return np.stack([pairs // rows, pairs % rows], axis=1) if rows else np.zeros((0, 2), dtype=np.int64)
 
 
+def likely_pairs(signed: np.ndarray, pairs: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs whose estimated Jaccard similarity may reach ``least`` (2.5 standard errors), and the estimates."""
+    import numpy as np
+
+    estimates = np.zeros(len(pairs), dtype=np.float32)
+    for start in range(0, len(pairs), BATCH):
+        piece = pairs[start : start + BATCH]
+        estimates[start : start + BATCH] = (signed[piece[:, 0]] == signed[piece[:, 1]]).mean(axis=1)
+    likely = estimates >= least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5
+    return pairs[likely], estimates[likely]
+
+
+@lru_cache(maxsize=20_000)
 def shingles(text: str) -> frozenset[str]:
     """The character 4-grams of a text; a shorter text is its own."""
     return frozenset(text[start : start + SHINGLE] for start in range(max(1, len(text) - SHINGLE + 1)))

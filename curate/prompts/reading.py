@@ -171,7 +171,9 @@ def csv_rows(path: Path, delimiter: str) -> Rows:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         reader = csv.reader(stream, delimiter=delimiter, strict=True)
         header = next_record(reader)
-        if not isinstance(header, list) or len(header) > MAX_COLUMNS or len(set(header)) != len(header):
+        if isinstance(header, list) and len(header) > MAX_COLUMNS:
+            raise PromptsError(f"{path}: {len(header)} columns", hint=f"keep at most {MAX_COLUMNS}")
+        if not isinstance(header, list) or len(set(header)) != len(header):
             raise PromptsError(f"{path}: line 1: not a header with different names", hint="name the columns in line 1")
         while True:
             record = next_record(reader)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
 
 from curate.prompts.lexicon import english_words, wordlist
 
-MAX_WORDS = 120
+MAX_WORDS = 300
 """Longer texts are compared by their n-grams alone; aligning them word by word costs too much."""
+RARE = 3
+MUCH_MORE = 25
+"""A word in at most ``RARE`` rows is a slip of a word that stands in so many times more."""
 
 
-def same_wording(first: str, second: str) -> bool:
+Counts = Mapping[str, int]
+"""In how many rows a word stands."""
+
+
+def same_wording(first: str, second: str, counts: Counts | None = None) -> bool:
     """Whether two loose forms agree in every word but typing errors, splits, merges and courtesy."""
     one, two = first.split(), second.split()
     if len(one) > MAX_WORDS or len(two) > MAX_WORDS:
@@ -20,35 +27,53 @@ def same_wording(first: str, second: str) -> bool:
     if one == two:
         return True
     for what, i1, i2, j1, j2 in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
-        if what != "equal" and not same_span(one[i1:i2], two[j1:j2]):
+        if what != "equal" and not same_span(one[i1:i2], two[j1:j2], counts or {}):
             return False
     return True
 
 
-def same_span(first: Sequence[str], second: Sequence[str]) -> bool:
+def same_span(first: Sequence[str], second: Sequence[str], counts: Counts) -> bool:
     """Whether two differing spans are one another's typing error."""
     if not first or not second:
         courtesy = wordlist("courtesy")
         return all(word in courtesy for word in (*first, *second))
     if len(first) == len(second):
-        return all(is_typo(one, two) for one, two in zip(first, second, strict=True))
+        return all(is_typo(one, two, counts) for one, two in zip(first, second, strict=True))
     joined, other = "".join(first), "".join(second)
-    return joined == other or (len(joined) > 5 and is_typo(joined, other))
+    return joined == other or (len(joined) > 5 and is_typo(joined, other, counts))
 
 
-def is_typo(first: str, second: str) -> bool:
-    """Whether one word is a mistyped other: few edits, and not two words that English knows."""
+def is_typo(first: str, second: str, counts: Counts | None = None) -> bool:
+    """Whether one word is a mistyped other: few edits, and not two words that English knows.
+
+    Of two known words one may still be a slip: neighbours swapped, or one edit from a word so much more frequent in
+    these rows that the rare one is hardly meant.
+    """
     if first == second:
         return True
     longest = max(len(first), len(second))
     if first.isdigit() or second.isdigit() or longest < 3 or abs(len(first) - len(second)) > 2:
         return False
-    known = english_words()
-    if first in known and second in known:
-        return longest > 3 and sorted(first) == sorted(second) and edits(first, second) == 1
+    known, guarded = english_words(), guarded_words()
+    if (first in known or first in guarded) and (second in known or second in guarded):
+        if first in guarded or second in guarded or edits(first, second) != 1:
+            return False
+        return is_rare_slip(first, second, counts or {}) or (longest > 3 and sorted(first) == sorted(second))
     unknown_both = first not in known and second not in known
-    allowed = 1 if longest <= 4 or unknown_both else 2 if longest <= 9 else 3
+    allowed = 1 if longest <= 4 or unknown_both else 2 if longest <= 11 else 3
     return edits(first, second) <= allowed
+
+
+@lru_cache(maxsize=1)
+def guarded_words() -> frozenset[str]:
+    """Words that stand for numbers, days and months, and negations without their apostrophe."""
+    return frozenset(wordlist("numbers")) | frozenset(wordlist("negations"))
+
+
+def is_rare_slip(first: str, second: str, counts: Counts) -> bool:
+    """Whether one word is too rare beside the other to be meant."""
+    rare, common = sorted((counts.get(first, 0), counts.get(second, 0)))
+    return rare <= RARE and common >= MUCH_MORE * max(rare, 1)
 
 
 @lru_cache(maxsize=100_000)

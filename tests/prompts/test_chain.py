@@ -236,3 +236,32 @@ def test_one_prompt_can_be_analysed(tmp_path: Path) -> None:
     assert diversity.metrics["vendi"].value == pytest.approx(1)
     assert shift is not None
     assert shift.metrics["sqrt_mmd"].value == pytest.approx(0, abs=1e-6)
+
+
+def test_the_report_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
+    import os
+    import subprocess
+    import sys
+
+    more = ["Wie heiße ich und was mache ich hier?", "how do i poach an eg", "How do I poach 2 eggs and 3 more?"]
+    texts = [*varied(), *more]
+    file = write_texts(tmp_path / "p.jsonl", texts, license="MIT")
+    reference = write_texts(tmp_path / "r.jsonl", varied()[::3])
+    code = (
+        "import sys; from curate.prompts.reading import read_prompts as read; "
+        "from curate.prompts.filters import filter_prompts; from curate.prompts.analyze import analyze_prompts; "
+        "p, r = read(sys.argv[1]), read(sys.argv[2]); names = 'exact near semantic language contamination'.split(); "
+        "kept, report = filter_prompts(p, chain={n: {} for n in names}, reference=r, benchmarks=[r]); "
+        "d, s = analyze_prompts(p, reference=r); print(report.resume_digest(), d.resume_digest(), s.resume_digest())"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(file), str(reference)],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1

@@ -154,3 +154,19 @@ def test_a_lone_surrogate_does_not_stop_the_file(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
     path.write_text('{"prompt": "bad \\ud800 half"}\n', encoding="utf-8")
     assert read_prompts(path).texts == ["bad ? half"]
+
+
+def test_a_line_or_a_header_beyond_all_measure_is_told_and_costs_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.prompts.reading.MAX_LINE_BYTES", 1000)
+    path = tmp_path / "p.jsonl"
+    path.write_text('{"prompt": "one"}\n{"prompt": "' + "a" * 5000 + '"}\n{"prompt": "three"}\n', encoding="utf-8")
+    prompts = read_prompts(path)
+    assert prompts.ids == ["1", "3"]
+    assert "longer than" in str(prompts.bad_lines[0])
+    monkeypatch.undo()
+    wide = tmp_path / "p.csv"
+    wide.write_text(",".join(f"c{n}" for n in range(10_001)) + "\n", encoding="utf-8")
+    with pytest.raises(PromptsError, match="10001 columns"):
+        read_prompts(wide)
