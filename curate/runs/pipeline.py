@@ -8,8 +8,11 @@ from curate.artifact import Value, sha256_file
 from curate.errors import CurateError, Denied, NeedsReview
 from curate.policy import Policy, load_policy
 from curate.progress import Progress, silent
-from curate.runs import papers, steps
+from curate.runs import papers
 from curate.runs.config import RunConfig
+from curate.runs.distill_steps import distill
+from curate.runs.license_steps import judge_licenses, preflight
+from curate.runs.prompt_steps import analyze, approve, filter_prompt_set
 from curate.runs.record import RECORD, RunRecord, RunStatus
 from curate.runs.trail import Trail, one_line
 from curate.runs.workshop import Workshop, policy_place
@@ -58,7 +61,7 @@ def run_pipeline(
         policy: instead of the one the run file names.
         resume: a run folder to go on in; steps whose inputs did not change are taken over.
         only_gates: stop after both gates.
-        progress: listener for the long steps.
+        progress: listener for the long
         say: takes one line for people whenever something is decided.
 
     Raises:
@@ -80,15 +83,15 @@ def run_pipeline(
 
 def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     """The order."""
-    steps.preflight(shop)
-    decision = steps.judge_licenses(shop)
-    kept, filtered = steps.filter_prompt_set(shop)
-    diversity, shift = steps.analyze(shop, kept)
-    approval = steps.approve(shop, decision, kept, filtered, diversity, shift)
+    preflight(shop)
+    decision = judge_licenses(shop)
+    kept, filtered = filter_prompt_set(shop)
+    diversity, shift = analyze(shop, kept)
+    approval = approve(shop, decision, kept, filtered, diversity, shift)
     if only_gates:
         papers.write_report(shop)
         return "gates passed"
-    training = steps.distill(shop)
+    training = distill(shop)
     papers.write_student_papers(shop, decision, approval, training)
     papers.write_report(shop)
     return "finished"

@@ -138,6 +138,10 @@ class Trail:
         step.artifacts, step.message = dict(line.artifacts), line.message
         self._append(step, datetime.now(UTC), 0.0, status="reused")
 
+    def last_inputs(self, name: str) -> dict[str, str] | None:
+        """What the last attempt at a step had read, however it ended; None if there was none."""
+        return next((line.inputs for line in reversed(self.lines) if line.step == name), None)
+
     def reusable(self, name: str, inputs: dict[str, str]) -> LedgerLine | None:
         """The last whole line of a step with the same inputs whose files are all still what they were."""
         for line in reversed(self.lines):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from curate.errors import ConfigError
 from curate.licenses.card import RawCard
@@ -15,6 +16,9 @@ from curate.policy import Policy, policy_names
 from curate.progress import Progress
 from curate.runs.config import RunConfig
 from curate.runs.trail import Trail
+
+if TYPE_CHECKING:
+    from curate.prompts.store import VectorStore
 
 SMOLLM2 = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
@@ -33,6 +37,8 @@ class Workshop:
     say: Callable[[str], None]
     weights: Path | None = None
     """A local teacher's folder, once it is known."""
+    store: "VectorStore | None" = None
+    """Vectors of the policy's embedder, once they are needed."""
 
     @property
     def root(self) -> Path:

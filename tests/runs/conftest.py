@@ -1,0 +1,38 @@
+"""A whole small run of the examples, made once for the tests that look at it."""
+
+import shutil
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from curate.runs.config import read_run_config
+from curate.runs.pipeline import run_pipeline
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TODAY = date(2026, 11, 26)
+QUICK = (
+    "distill.max_steps=2",
+    "distill.losses.feature.layers=uniform",
+    "evaluation.max_prompts=8",
+    "filters={}",
+    "baseline=true",
+)
+
+
+def run_example(name, reports, *assignments, **options):
+    config = read_run_config(EXAMPLES / name, assignments=assignments)
+    return run_pipeline(config, where=EXAMPLES, reports=reports, today=TODAY, **options)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory):
+    torch = pytest.importorskip("torch")
+    torch.set_num_threads(1)
+    return Path(run_example("run.yaml", tmp_path_factory.mktemp("reports"), *QUICK).folder)
+
+
+@pytest.fixture
+def finished(made_once, tmp_path):
+    """A copy of a finished run that a test may spoil."""
+    return Path(shutil.copytree(made_once, tmp_path / made_once.name))
