@@ -1,7 +1,7 @@
 """A teacher read once: at every answer position its k likeliest tokens, and one bucket for all others.
 
 One safetensors file a shard, each written beside and renamed, so a broken build goes on with the next one. A position
-takes 4·k + 2 bytes for vocabularies under 65,536. Log-probabilities are those of the training's temperature: the mass of
+takes 4·k + 2 bytes for vocabularies under 65,536. Log-probabilities are at the training temperature: the mass of
 the bucket at one temperature cannot be had from those at another.
 """
 

@@ -109,7 +109,7 @@ class DistillConfig(Value):
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware has it and the model is large enough to gain by it."""
+    """auto: bf16 autocast where the hardware computes it natively; weights and optimizer stay in fp32."""
     checkpoint_every: int = Field(200, gt=0)
     """Optimizer steps between checkpoints."""
     seed: int = 0

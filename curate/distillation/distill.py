@@ -18,7 +18,7 @@ from curate.distillation.batches import Example
 from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
-from curate.distillation.evaluate import Exam, HeldOut
+from curate.distillation.evaluate import Exam
 from curate.distillation.footprint import measure_footprint
 from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
 from curate.distillation.results import Footprint, Quality, TrainingReport
@@ -141,8 +141,8 @@ class _Run:
             progress=self.progress,
         )
         exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
-        own_exam = lesson.held_out if aligned else HeldOut((), ())
-        teacher_quality = Exam(teacher, own_exam, teacher_reads, vocabulary, self.progress).take(teacher, "teacher")
+        # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
+        teacher_quality = exam.take(teacher, "teacher") if aligned else Quality()
         before = exam.take(student, "before")
         trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary)
         folder = self.out / "student"
