@@ -28,6 +28,7 @@ from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_model, load_teacher
 from curate.distillation.trainer import Trainer, choose_device
 from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
+from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
 
@@ -59,7 +60,7 @@ def distill(
         out: where the results go.
         dataset_root: the folder of the prompts' ticket, where it is another.
         anchor: what relative paths in the config are relative to.
-        resume: go on from what an earlier call left in ``out``.
+        resume: go on from what an earlier call left in ``out``; without it, ``out`` must hold none of the above.
         progress: hears of answers, training and evaluation.
 
     Raises:
@@ -70,12 +71,12 @@ def distill(
     decision = teacher_ticket.open(root)
     prompts = dataset_ticket.open(dataset_root or root)
     check_leave(decision, config)
-    preflight(config, teacher=teacher_ticket.location, anchor=anchor)
+    preflight(config, teacher=find_weights(teacher_ticket), anchor=anchor)
     run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress)
     if resume and (report := run.finished()) is not None:
         return report
     if not resume:
-        run.clear()
+        run.check_fresh()
     return run.go(prompts, root)
 
 
@@ -98,11 +99,13 @@ class _Run:
         tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
         return sha256_text(canonical_json([*parts, self.teacher_ticket.ref, *tickets]))
 
-    def clear(self) -> None:
-        """Start anew: what an earlier call left is not mixed with this one's."""
-        for name in ("student", "signals", "checkpoints"):
-            shutil.rmtree(self.out / name, ignore_errors=True)
-        (self.out / "training.json").unlink(missing_ok=True)
+    def check_fresh(self) -> None:
+        """Refuse a folder in which an earlier call left something: it is neither mixed with this one's nor deleted."""
+        for name in ("student", "signals", "checkpoints", "training.json"):
+            if (self.out / name).exists():
+                raise ConfigError(
+                    f"{self.out / name}: an earlier distillation left this", hint="resume it, or choose another folder"
+                )
 
     def finished(self) -> TrainingReport | None:
         """The report of an earlier call, if it came to its end with the same inputs and its student is whole."""
