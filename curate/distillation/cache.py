@@ -58,12 +58,12 @@ class TeacherCache:
         for name in batch.ids:
             stream, start, stop = self.places[name]
             ids.append(stream.get_slice("ids")[start:stop])
-            log_probs.append(stream.get_slice("log_probs")[start:stop])
+            log_probs.append(stream.get_slice("log_probs")[start:stop].float())  # autocast joins no fp16 on a CPU
         device = batch.input_ids.device
         whole = torch.cat(ids)
         narrow = whole.dtype == torch.int16
         numbers = whole.long() & 0xFFFF if narrow else whole.long()
-        return numbers.to(device), torch.cat(log_probs).float().to(device)
+        return numbers.to(device), torch.cat(log_probs).to(device)
 
 
 def fingerprint_cache(teacher: str, examples: Sequence[Example], *, top_k: int, temperature: float) -> str:
