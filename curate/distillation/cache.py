@@ -1,7 +1,7 @@
 """A teacher read once: at every answer position its k likeliest tokens, and one bucket for all others.
 
 One safetensors file a shard, each written beside and renamed, so a broken build goes on with the next one. A position
-takes 4·k + 2 bytes for vocabularies under 65,536. Log-probabilities are those of the training's temperature: the mass of
+takes 4·k + 2 bytes for vocabularies under 65,536. Log-probabilities are at the training temperature: the mass of
 the bucket at one temperature cannot be had from those at another.
 """
 
@@ -58,12 +58,12 @@ class TeacherCache:
         for name in batch.ids:
             stream, start, stop = self.places[name]
             ids.append(stream.get_slice("ids")[start:stop])
-            log_probs.append(stream.get_slice("log_probs")[start:stop])
+            log_probs.append(stream.get_slice("log_probs")[start:stop].float())  # autocast joins no fp16 on a CPU
         device = batch.input_ids.device
         whole = torch.cat(ids)
         narrow = whole.dtype == torch.int16
         numbers = whole.long() & 0xFFFF if narrow else whole.long()
-        return numbers.to(device), torch.cat(log_probs).float().to(device)
+        return numbers.to(device), torch.cat(log_probs).to(device)
 
 
 def fingerprint_cache(teacher: str, examples: Sequence[Example], *, top_k: int, temperature: float) -> str:

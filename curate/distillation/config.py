@@ -109,7 +109,7 @@ class DistillConfig(Value):
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where the hardware has it and the model is large enough to gain by it."""
+    """auto: bf16 autocast where the hardware computes it natively; weights and optimizer stay in fp32."""
     checkpoint_every: int = Field(200, gt=0)
     """Optimizer steps between checkpoints."""
     seed: int = 0
@@ -155,6 +155,8 @@ def parse_config(payload: Any, overrides: Iterable[str] = (), *, where: str = "d
 def override(payload: Mapping[str, Any], item: str) -> dict[str, Any]:
     """A copy of nested settings with one of them set: ``override(payload, "losses.kd.weight=2")``; values are YAML.
 
+    An empty value takes the field out, back to its default.
+
     Raises:
         ConfigError: no ``=``, an empty key, a value that is not YAML, or a key below something that has none.
     """
@@ -167,6 +169,8 @@ def override(payload: Mapping[str, Any], item: str) -> dict[str, Any]:
 
 def _put(payload: Mapping[str, Any], parts: list[str], value: Any, item: str) -> dict[str, Any]:  # noqa: ANN401
     """A copy with one nested value replaced; a number where a term is expected counts as its weight."""
+    if len(parts) == 1 and value is None:
+        return {key: kept for key, kept in payload.items() if key != parts[0]}
     if len(parts) == 1:
         return {**payload, parts[0]: value}
     below = payload.get(parts[0])

@@ -18,7 +18,7 @@ from curate.distillation.batches import Example
 from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
-from curate.distillation.evaluate import Exam, HeldOut
+from curate.distillation.evaluate import Exam
 from curate.distillation.footprint import measure_footprint
 from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
 from curate.distillation.results import Footprint, Quality, TrainingReport
@@ -28,6 +28,7 @@ from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_model, load_teacher
 from curate.distillation.trainer import Trainer, choose_device
 from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
+from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
 
@@ -59,7 +60,7 @@ def distill(
         out: where the results go.
         dataset_root: the folder of the prompts' ticket, where it is another.
         anchor: what relative paths in the config are relative to.
-        resume: go on from what an earlier call left in ``out``.
+        resume: go on from what an earlier call left in ``out``; without it, ``out`` must hold none of the above.
         progress: hears of answers, training and evaluation.
 
     Raises:
@@ -70,12 +71,12 @@ def distill(
     decision = teacher_ticket.open(root)
     prompts = dataset_ticket.open(dataset_root or root)
     check_leave(decision, config)
-    preflight(config, teacher=teacher_ticket.location, anchor=anchor)
+    preflight(config, teacher=find_weights(teacher_ticket), anchor=anchor)
     run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress)
     if resume and (report := run.finished()) is not None:
         return report
     if not resume:
-        run.clear()
+        run.check_fresh()
     return run.go(prompts, root)
 
 
@@ -98,11 +99,13 @@ class _Run:
         tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
         return sha256_text(canonical_json([*parts, self.teacher_ticket.ref, *tickets]))
 
-    def clear(self) -> None:
-        """Start anew: what an earlier call left is not mixed with this one's."""
-        for name in ("student", "signals", "checkpoints"):
-            shutil.rmtree(self.out / name, ignore_errors=True)
-        (self.out / "training.json").unlink(missing_ok=True)
+    def check_fresh(self) -> None:
+        """Refuse a folder in which an earlier call left something: it is neither mixed with this one's nor deleted."""
+        for name in ("student", "signals", "checkpoints", "training.json"):
+            if (self.out / name).exists():
+                raise ConfigError(
+                    f"{self.out / name}: an earlier distillation left this", hint="resume it, or choose another folder"
+                )
 
     def finished(self) -> TrainingReport | None:
         """The report of an earlier call, if it came to its end with the same inputs and its student is whole."""
@@ -141,8 +144,8 @@ class _Run:
             progress=self.progress,
         )
         exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
-        own_exam = lesson.held_out if aligned else HeldOut((), ())
-        teacher_quality = Exam(teacher, own_exam, teacher_reads, vocabulary, self.progress).take(teacher, "teacher")
+        # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
+        teacher_quality = exam.take(teacher, "teacher") if aligned else Quality()
         before = exam.take(student, "before")
         trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary)
         folder = self.out / "student"

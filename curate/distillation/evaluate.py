@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from curate.distillation.answers import generate_answers
-from curate.distillation.batches import Encoder, Example, collate, group_by_length
+from curate.distillation.batches import Batch, Encoder, Example, collate, group_by_length
 from curate.distillation.chunks import cap
 from curate.distillation.fused import choose_chunk
 from curate.distillation.results import Quality
@@ -18,6 +18,8 @@ from curate.errors import RunError
 from curate.progress import Progress, silent
 
 BATCH_TOKENS = 8192
+MEMORY_BYTES = 256 << 20
+"""At most so much of the teacher's states is kept from one examination to the next."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Exam:
     encoder: Encoder
     vocabulary: int
     progress: Progress
+    memory: dict[int, Tensor] = field(default_factory=dict)
 
     def take(self, model: Any, stage: str) -> Quality:  # noqa: ANN401
         """Examine one model; see ``measure_quality``."""
@@ -55,6 +58,7 @@ class Exam:
             self.held_out,
             self.encoder,
             vocabulary=self.vocabulary,
+            memory=self.memory,
             stage=f"evaluate {stage}",
             progress=self.progress,
         )
@@ -68,13 +72,15 @@ def measure_quality(
     encoder: Encoder,
     *,
     vocabulary: int = 0,
+    memory: dict[int, Tensor] | None = None,
     stage: str = "evaluate",
     progress: Progress = silent,
 ) -> Quality:
     """Perplexity, KL to the teacher, top-1 agreement, and accuracy where true answers are known.
 
     ``teacher`` is None where the two do not share a tokenizer; then only what needs no teacher is measured.
-    ``vocabulary`` cuts both heads; 0 leaves them whole.
+    ``vocabulary`` cuts both heads; 0 leaves them whole. ``memory`` keeps the teacher's states of the answers from
+    one call to the next with the same prompts, as far as they are small.
     """
     examples = held_out.examples
     if not examples:
@@ -85,7 +91,8 @@ def measure_quality(
     hits: dict[int, bool] = {}
     done = 0
     for rows in group_by_length([example.length for example in examples], BATCH_TOKENS):
-        _add_batch(sums, hits, model, teacher, [examples[row] for row in rows], rows, encoder.pad, vocabulary)
+        batch = collate([examples[row] for row in rows], encoder.pad).to(next(model.parameters()).device.type)
+        _add_batch(sums, hits, model, teacher, batch, rows, vocabulary, memory)
         done += len(rows)
         progress(stage, done, len(examples))
     if not math.isfinite(sums.loss + sums.divergence):
@@ -108,15 +115,14 @@ def _add_batch(
     hits: dict[int, bool],
     model: Any,  # noqa: ANN401
     teacher: Any,  # noqa: ANN401
-    examples: Sequence[Example],
+    batch: Batch,
     rows: Sequence[int],
-    pad: int,
     vocabulary: int,
+    memory: dict[int, Tensor] | None,
 ) -> None:
     """Read one batch with both models and add what is counted."""
-    batch = collate(examples, pad).to(next(model.parameters()).device.type)
-    ours = Probe(model)(batch).last[batch.predicts]
-    theirs = None if teacher is None or teacher is model else Probe(teacher)(batch).last[batch.predicts]
+    ours = _remember(model, batch, rows[0], memory if model is teacher else None)
+    theirs = None if teacher is None or teacher is model else _remember(teacher, batch, rows[0], memory)
     labels = batch.labels
     head, teacher_head = find_head(model), None if teacher is None else find_head(teacher)
     owner = batch.predicts.nonzero()[:, 0]
@@ -136,6 +142,16 @@ def _add_batch(
     sums.tokens += len(labels)
     wrong = set(owner[~right].tolist())
     hits.update({row: place not in wrong for place, row in enumerate(rows)})
+
+
+def _remember(model: Any, batch: Batch, number: int, memory: dict[int, Tensor] | None) -> Tensor:  # noqa: ANN401
+    """The last states of a batch's answers, read once where a memory has room for them."""
+    if memory is not None and number in memory:
+        return memory[number]
+    states: Tensor = Probe(model)(batch).last[batch.predicts]
+    if memory is not None and sum(known.nbytes for known in memory.values()) + states.nbytes <= MEMORY_BYTES:
+        memory[number] = states
+    return states
 
 
 def _log_probabilities(head: Head, states: Tensor, vocabulary: int) -> Tensor:

@@ -91,6 +91,8 @@ def export_student(
     folder.mkdir(parents=True, exist_ok=True)
     saved.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors writes files that only their owner can read
 
 
 def stored_dtype(model: Any) -> Any:  # noqa: ANN401

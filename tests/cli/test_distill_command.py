@@ -1,6 +1,10 @@
 """``curate distill`` on a tiny teacher."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 import yaml
@@ -91,3 +95,24 @@ def test_ctrl_c_is_130_and_resumes(call, monkeypatch):
         assert call("--set", "checkpoint_every=1") == 130
     assert (call.root / "out" / "checkpoints" / "step-00000002.safetensors").is_file()
     assert call("--set", "checkpoint_every=1", "--resume", str(call.root / "out"), out=False) == 0
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_losses(call):
+    root = call.root
+    tickets = ["--teacher", str(root / "teacher.json"), "--dataset", str(root / "dataset.json")]
+    more = ["--set", "max_steps=0", "--set", "epochs=60", "--set", "checkpoint_every=10"]
+    assert call(*more, "-o", str(root / "whole"), out=False) == 0
+    command = [sys.executable, "-m", "curate", "-q", "distill", str(root / "distill.yaml"), *tickets, *more]
+    process = subprocess.Popen([*command, "-o", str(root / "out")], env=os.environ | {"OMP_NUM_THREADS": "1"})
+    checkpoints = root / "out" / "checkpoints"
+    while not list(checkpoints.glob("step-*.safetensors")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -9
+    assert call(*more, "--resume", str(root / "out"), out=False) == 0
+    resumed, whole = (TrainingReport.read(root / name / "training.json") for name in ("out", "whole"))
+    assert [(p.step, p.total, p.terms) for p in resumed.curve] == [(p.step, p.total, p.terms) for p in whole.curve]
+    assert resumed.student_sha256 == whole.student_sha256
+    assert resumed.steps > 100

@@ -108,10 +108,11 @@ def test_ids_beyond_fifteen_bits_come_back(tmp_path, examples):
     torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(len(ids)), rtol=2e-3, atol=0)
 
 
-def test_a_cached_distillation_comes_close_to_a_live_one(classroom):
-    losses = {"task": 1.0, "kd": 1.0}
-    live = teach(classroom, make_config(losses=losses), out=classroom.root / "live")
-    report = teach(classroom, make_config(losses=losses, signals="cached"))
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_cached_distillation_comes_close_to_a_live_one(classroom, precision):
+    changes = {"losses": {"task": 1.0, "kd": 1.0}, "precision": precision}
+    live = teach(classroom, make_config(**changes), out=classroom.root / "live")
+    report = teach(classroom, make_config(signals="cached", **changes))
     assert report.after.kl_to_teacher < 0.5 * report.before.kl_to_teacher
     assert report.after.kl_to_teacher == pytest.approx(live.after.kl_to_teacher, rel=0.2)
     assert (classroom.root / "out" / "signals" / "cache" / "shard-00000.safetensors").is_file()

@@ -17,6 +17,7 @@ def test_a_dotted_key_sets_one_field():
     changed = override(payload, "losses.kd.temperature=2")
     assert changed == {"losses": {"kd": {"weight": 0.5, "temperature": 2}, "task": 1.0}, "epochs": 3}
     assert payload["losses"]["kd"] == 0.5
+    assert override({"answers": "text", "epochs": 3}, "answers=") == {"epochs": 3}
     assert override({}, "student.keep_layers=[0, 2]") == {"student": {"keep_layers": [0, 2]}}
     assert override({}, "losses.kd.divergence=jsd:0.5")["losses"]["kd"]["divergence"] == "jsd:0.5"
 

@@ -78,6 +78,13 @@ def test_resuming_a_finished_run_returns_its_report(lesson):
     assert teach(classroom, resume=True) == report
 
 
+def test_a_folder_with_another_distillation_is_neither_mixed_nor_deleted(lesson):
+    classroom, report = lesson
+    with pytest.raises(ConfigError, match="an earlier distillation left this"):
+        teach(classroom, make_config(seed=5))
+    assert sha256_folder(classroom.root / "out" / "student") == report.student_sha256
+
+
 def test_a_run_that_breaks_resumes_to_the_same_losses_bit_for_bit(classroom):
     config = make_config(checkpoint_every=3, epochs=2)
     whole = teach(classroom, config, out=classroom.root / "whole")
@@ -127,7 +134,7 @@ def test_true_answers_are_used_where_the_file_has_them(tmp_path, teacher_folder)
     assert report.teacher.accuracy == 1.0
     assert 0 <= report.after.accuracy <= 1
     with pytest.raises(ConfigError, match="no column 'truth'"):
-        teach(classroom, make_config(answers="truth"))
+        teach(classroom, make_config(answers="truth"), out=tmp_path / "other")
 
 
 def test_the_yardstick_learns_from_answers_alone(classroom):

@@ -35,6 +35,12 @@ def test_kept_layers_are_copied_and_the_rest_is_shared_by_value():
     assert student.model.layers[1].self_attn.layer_idx == 1
 
 
+def test_families_that_count_their_layers_by_another_name_are_cut_too():
+    student = keep_layers(make_gpt2(), (0, 2))
+    assert student.config.n_layer == 2
+    assert len(student.transformer.h) == 2
+
+
 @pytest.mark.parametrize("make", [make_gpt2, make_gemma, make_neo])
 def test_keeping_every_layer_gives_the_same_model(make):
     teacher = make()

@@ -64,3 +64,15 @@ def test_each_failure_has_its_name():
     )
     assert isinstance(explain_failure("a/b", ValueError("set trust_remote_code=True"), local=False), ConfigError)
     assert isinstance(explain_failure("a/b", ValueError("Unrecognized configuration class"), local=False), ConfigError)
+
+
+def test_the_embedded_teacher_is_held_against_its_ticket(monkeypatch, teacher_folder):
+    from curate.artifact import sha256_folder
+    from curate.distillation import teacher
+
+    monkeypatch.setattr(teacher, "embedded_folder", lambda: teacher_folder)
+    ticket = make_ticket("embedded")
+    right = ticket.model_copy(update={"content_sha256": sha256_folder(teacher_folder)})
+    assert teacher.find_weights(right) == str(teacher_folder)
+    with pytest.raises(TamperedError, match="not those that were approved"):
+        teacher.find_weights(ticket.model_copy(update={"content_sha256": "0" * 64}))

@@ -162,9 +162,14 @@ def test_bf16_trains(examples, tmp_path, tokenizer):
     assert stack.student.dtype == torch.float32
 
 
-def test_small_models_on_a_cpu_stay_in_fp32():
-    assert choose_precision("auto", "cpu", 1_000_000) == "fp32"
-    assert choose_precision("bf16", "cpu", 1) == "bf16"
+@pytest.mark.parametrize(
+    ("known", "expected"), [({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False}, "fp32"), ({}, "fp32")]
+)
+def test_bf16_is_chosen_where_it_is_native(known, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: known, raising=False)
+    assert choose_precision("auto", "cpu") == expected
+    assert choose_precision("bf16", "cpu") == "bf16"
+    assert choose_precision("fp32", "cpu") == "fp32"
 
 
 def test_the_same_seed_gives_the_same_losses(examples, tmp_path, tokenizer):
