@@ -5,14 +5,13 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench clean
+.PHONY: help demo test base check fix bench constraints clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
 	@touch $@
 
@@ -21,6 +20,11 @@ demo: $(STAMP) ## the whole job, end to end, on the embedded default
 
 test: $(STAMP) ## run all tests
 	$(BIN)/python -m pytest
+
+base: ## the license gate on the base install alone
+	test -x .venv-base/bin/python || $(PYTHON) -m venv .venv-base
+	.venv-base/bin/python -m pip install --quiet -c constraints.txt -e . pytest pytest-socket pytest-randomly hypothesis
+	.venv-base/bin/python -m pytest -q tests/licenses tests/policy
 
 check: $(STAMP) ## format, lint, types, layers, dependencies
 	$(BIN)/ruff format --check .
@@ -36,5 +40,9 @@ fix: $(STAMP) ## format and repair what can be repaired
 bench: $(STAMP) ## measure against named peers
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
+constraints: $(STAMP) ## pin every version this environment holds
+	@{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > constraints.tmp
+	@mv constraints.tmp constraints.txt
+
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-base .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,13 +1,17 @@
 """How a student is made and taught: everything that changes the result, and nothing else. Loads no torch."""
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from curate.artifact import Value
+from curate.artifact import Value, first_problem
+from curate.errors import ConfigError
+from curate.safeyaml import parse_yaml, read_yaml
 
 Layers = Literal["stitch", "uniform", "last-n", "embedding+last"] | tuple[tuple[int, int, float], ...]
-"""A preset, or explicit (student layer, teacher layer, weight) triples."""
+"""A preset, or explicit (student layer, teacher layer, weight) triples; see ``layers`` for how they are counted."""
 
 
 class KdTerm(Value):
@@ -65,6 +69,8 @@ class StudentConfig(Value):
     """Teacher layers that are copied, in order; with it ``base`` must be empty."""
     base: str = ""
     """``owner/name[@revision]`` or a folder."""
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """What the student is saved in; auto: as the model it was made from is stored. Training keeps fp32 weights."""
 
 
 class EvaluationConfig(Value):
@@ -84,6 +90,9 @@ class DistillConfig(Value):
     evaluation: EvaluationConfig = EvaluationConfig()
     losses: LossConfig = LossConfig()
     signals: Literal["live", "cached"] = "live"
+    """live: the teacher reads every batch; cached: once, its likeliest tokens kept, for the KD term alone."""
+    cache_top_k: int = Field(64, gt=0)
+    """Tokens kept a position; all others share one bucket."""
     answers: str = ""
     """Column of true answers, if any; elsewhere the teacher's answers are the target."""
     epochs: int = Field(3, gt=0)
@@ -95,9 +104,74 @@ class DistillConfig(Value):
     clip_norm: float = Field(1.0, gt=0)
     batch_tokens: int = Field(2048, gt=0)
     """Tokens of a length-grouped batch, padding included."""
+    gradient_accumulation: int = Field(1, gt=0)
+    """Batches of one optimizer step; the loss is normalised over all of them together."""
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where the hardware has it and the model is large enough to gain by it."""
     checkpoint_every: int = Field(200, gt=0)
     """Optimizer steps between checkpoints."""
     seed: int = 0
+
+
+def without_teacher(config: DistillConfig) -> DistillConfig:
+    """The same training by L_task alone: the yardstick that shows what the teacher's signals add."""
+    losses = LossConfig(
+        task=config.losses.task or 1.0,
+        kd=config.losses.kd.model_copy(update={"weight": 0.0}),
+        feature=config.losses.feature.model_copy(update={"weight": 0.0}),
+        attention=config.losses.attention.model_copy(update={"weight": 0.0}),
+    )
+    return config.model_copy(update={"losses": losses})
+
+
+def load_config(path: Path, overrides: Iterable[str] = ()) -> DistillConfig:
+    """Read a distillation file, with ``KEY=VALUE`` overrides on top.
+
+    Raises:
+        ConfigError: missing, malformed, or a field that does not exist or does not fit; the field is named.
+    """
+    payload = read_yaml(path, error=ConfigError)
+    return parse_config({} if payload is None else payload, overrides, where=str(path))
+
+
+def parse_config(payload: Any, overrides: Iterable[str] = (), *, where: str = "distill") -> DistillConfig:  # noqa: ANN401
+    """A config from plain values; see ``load_config``."""
+    if not isinstance(payload, Mapping):
+        raise ConfigError(
+            f"{where}: a mapping is expected, not {type(payload).__name__}", hint="write KEY: VALUE lines"
+        )
+    for item in overrides:
+        payload = override(payload, item)
+    try:
+        return DistillConfig.model_validate(payload)
+    except ValidationError as error:
+        raise ConfigError(
+            f"{where}: {first_problem(error)}", hint="see docs/distillation.md for every field"
+        ) from error
+
+
+def override(payload: Mapping[str, Any], item: str) -> dict[str, Any]:
+    """A copy of nested settings with one of them set: ``override(payload, "losses.kd.weight=2")``; values are YAML.
+
+    Raises:
+        ConfigError: no ``=``, an empty key, a value that is not YAML, or a key below something that has none.
+    """
+    key, equals, text = item.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"--set {item}: not KEY=VALUE", hint="write for example --set losses.kd.weight=2")
+    return _put(payload, parts, parse_yaml(text, where=f"--set {key}", error=ConfigError), item)
+
+
+def _put(payload: Mapping[str, Any], parts: list[str], value: Any, item: str) -> dict[str, Any]:  # noqa: ANN401
+    """A copy with one nested value replaced; a number where a term is expected counts as its weight."""
+    if len(parts) == 1:
+        return {**payload, parts[0]: value}
+    below = payload.get(parts[0])
+    if isinstance(below, int | float) and not isinstance(below, bool):
+        below = {"weight": below}
+    if below is not None and not isinstance(below, Mapping):
+        raise ConfigError(f"--set {item}: {parts[0]} is {below!r} and has nothing below it", hint="set it as a whole")
+    return {**payload, parts[0]: _put(below or {}, parts[1:], value, item)}

@@ -67,6 +67,14 @@ class FilterReport(Artifact):
     policy_sha256: str = ""
     whole_chain: bool = False
     """The policy's whole chain ran, so the result may be approved."""
+    skipped: tuple[str, ...] = ()
+    """Filters of the chain that had nothing to work with, such as ``off_domain`` without a reference."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know of this run, a sentence each."""
+    unreadable: tuple[str, ...] = ()
+    """The first unreadable lines, with their numbers and why."""
+    budget: int | None = None
+    seed: int = 0
     wall_s: float | None = None
 
 
@@ -124,6 +132,25 @@ class ShiftReport(Artifact):
     seed: int
     metrics: dict[str, Metric]
     clusters: tuple[Cluster, ...] = ()
+    wall_s: float | None = None
+
+
+class PromptAnalysis(Artifact):
+    """What ``analyze-prompts`` says: how many, how varied, how far, what is wrong."""
+
+    DATED: ClassVar[tuple[str, ...]] = ("wall_s",)
+
+    kind: Literal["curate/prompt-analysis@1"] = "curate/prompt-analysis@1"
+    rows: int
+    rows_unreadable: int = 0
+    diversity: DiversityReport
+    shift: ShiftReport | None = None
+    filters: tuple[FilterCount, ...] = ()
+    """What the policy's chain would drop."""
+    findings: tuple[Finding, ...] = ()
+    """The policy's bounds against the set as it is."""
+    notes: tuple[str, ...] = ()
+    policy_sha256: str = ""
     wall_s: float | None = None
 
 

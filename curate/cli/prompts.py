@@ -1,0 +1,240 @@
+"""``curate analyze-prompts`` and ``curate filter-prompts``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from curate.cli.options import Command, emit, policy_option, today
+from curate.cli.prompt_inputs import chain_from, html_page, needed, open_store, read_both, row_judge_of
+from curate.errors import Denied, UnavailableError
+
+if TYPE_CHECKING:
+    from curate.policy import Option, Policy
+    from curate.progress import Progress
+    from curate.prompts.promptset import PromptSet
+    from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
+    from curate.prompts.store import VectorStore
+
+FORMATS = click.Choice(["text", "json", "html"])
+
+
+def reading_options(command: Command) -> Command:
+    """What both commands need to read prompts."""
+    for option in (
+        click.option("--strict", is_flag=True, help="Stop at the first line that cannot be read."),
+        click.option("--column", metavar="NAME", help="The text column; found by name if not given."),
+        click.option("--embedder", metavar="SPEC", help="default, minilm, a folder, or owner/name. [the policy's]"),
+        click.option(
+            "--reference",
+            metavar="FILE",
+            help="Prompts of the target task: a file, a folder, or hf:owner/name[:split].",
+        ),
+        click.option("-f", "--format", "form", type=FORMATS, default="text", show_default=True, help="Of the report."),
+        policy_option,
+    ):
+        command = option(command)
+    return command
+
+
+@click.command("analyze-prompts")
+@click.argument("file")
+@reading_options
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the report here.")
+@click.pass_obj
+def analyze_prompts(
+    settings: dict[str, Any] | None,
+    file: str,
+    policy_name: str,
+    form: str,
+    reference: str | None,
+    embedder: str | None,
+    column: str | None,
+    strict: bool,
+    output: Path | None,
+) -> int:
+    """Measure how varied FILE is, how far it lies from a reference, and what is wrong with it.
+
+    FILE is JSONL, CSV or Parquet, a folder of these, or hf:owner/name[@revision][:split].
+    """
+    from curate.cli.progress import Reporter
+    from curate.policy import load_policy
+
+    policy = load_policy(policy_name)
+    needed()
+    with Reporter(quiet=is_quiet(settings)) as progress:
+        prompts, known = read_both(file, reference, column, strict, progress)
+        from curate.prompts.report_card import examine_prompts
+
+        store = open_store(embedder or policy.prompts.embedder)
+        analysis, report = examine_prompts(
+            prompts, policy=policy, reference=known, store=store, judge=row_judge_of(policy, prompts), progress=progress
+        )
+    if form == "html":
+        emit(html_page(analysis.diversity, analysis.shift, report, None), output)
+    elif form == "json":
+        emit(analysis.to_json(), output)
+    else:
+        from curate.report.text_prompts import analysis_text
+
+        emit(analysis_text(analysis, place=file), output)
+    return 0
+
+
+@click.command("filter-prompts")
+@click.argument("file")
+@reading_options
+@click.option(
+    "--benchmark", "benchmarks", multiple=True, metavar="FILE", help="What must not be asked. May be repeated."
+)
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="NAME[:K=V,…]",
+    help="Run only the filters named; without it, the policy's chain. May be repeated.",
+)
+@click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Select the N that cover most.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Kept rows: .jsonl, .csv or .parquet.")
+@click.option("--dropped", type=click.Path(path_type=Path), help="Dropped rows, one JSON object a line, with reasons.")
+@click.option("--ticket", type=click.Path(path_type=Path), help="Write the ticket here if the policy approves.")
+@click.option("--dry-run", is_flag=True, help="Only count; write no rows.")
+@click.option("--tokenizer", metavar="REF", help="Counts tokens for length:max_tokens=N.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where to run.")
+@click.pass_obj
+def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # noqa: ANN401 – click's own values
+    """Drop the prompts of FILE that are not worth asking, with a reason for every dropped row.
+
+    FILE is JSONL, CSV or Parquet, a folder of these, or hf:owner/name[@revision][:split]. The report goes to standard
+    output; the rows go where -o and --dropped say.
+    """
+    from curate.cli.progress import Reporter
+    from curate.policy import load_policy
+
+    if given["filters"] and given["ticket"]:
+        raise click.UsageError("--ticket needs the policy's whole chain; leave out --filter")
+    if given["dry_run"] and given["ticket"]:
+        raise click.UsageError("--dry-run writes nothing, so no ticket")
+    chosen = chain_from(given["filters"])
+    if given["engine"] == "ray":
+        raise UnavailableError("--engine ray: not built yet", hint="leave it out: the local engine runs here")
+    policy = load_policy(given["policy_name"])
+    needed()
+    with Reporter(quiet=is_quiet(settings)) as progress:
+        prompts, known = read_both(given["file"], given["reference"], given["column"], given["strict"], progress)
+        kept, report, store = run_chain(policy, prompts, known, chosen, given, progress)
+        write_rows(kept, report, given)
+        measured = None
+        if len(kept) and (given["ticket"] or given["form"] == "html"):
+            from curate.prompts.analyze import analyze_prompts as measure
+
+            measured = measure(kept, reference=known, store=store, progress=progress)
+    return finish(policy, kept, report, measured, given)
+
+
+def run_chain(
+    policy: Policy,
+    prompts: PromptSet,
+    known: PromptSet | None,
+    chosen: dict[str, dict[str, Option]],
+    given: dict[str, Any],
+    progress: Progress,
+) -> tuple[PromptSet, FilterReport, VectorStore]:
+    """Run the filters that were chosen, or the policy's chain."""
+    from curate.prompts.filters import filter_prompts as run
+    from curate.prompts.reading import read_prompts
+
+    benchmarks = [read_prompts(place, strict=given["strict"]) for place in given["benchmarks"]]
+    store = open_store(given["embedder"] or policy.prompts.embedder)
+    kept, report = run(
+        prompts,
+        chain=chosen or policy.prompts.filters,
+        reference=known,
+        benchmarks=benchmarks,
+        judge=row_judge_of(policy, prompts),
+        store=store,
+        tokenizer=given["tokenizer"],
+        budget=given["budget"],
+        policy_chain=policy.prompts.filters,
+        policy_sha256=policy.digest(),
+        progress=progress,
+    )
+    return kept, report, store
+
+
+def write_rows(kept: PromptSet, report: FilterReport, given: dict[str, Any]) -> None:
+    """Kept and dropped rows, where they were asked for."""
+    from curate.artifact import write_text
+    from curate.prompts.promptset import write_prompts
+
+    if given["dry_run"]:
+        return
+    if given["dropped"]:
+        write_text(given["dropped"], "".join(drop.model_dump_json() + "\n" for drop in report.drops))
+    if given["output"]:
+        write_prompts(given["output"], kept)
+
+
+def finish(
+    policy: Policy,
+    kept: PromptSet,
+    report: FilterReport,
+    measured: tuple[DiversityReport, ShiftReport | None] | None,
+    given: dict[str, Any],
+) -> int:
+    """Print the report, then the ticket or the refusal."""
+    decision: PromptDecision | None = None
+    refusal: Callable[[], object] | None = None
+    if given["ticket"] and measured is not None:
+        decision, refusal = write_ticket(policy, kept, report, measured, given["ticket"])
+    if given["form"] == "json":
+        emit(report.to_json(), None)
+    elif given["form"] == "html":
+        diversity, shift = measured or (None, None)
+        emit(html_page(diversity, shift, report, decision), None)
+    else:
+        from curate.report.text_prompts import filter_text
+
+        emit(filter_text(report, place=given["file"], decision=decision), None)
+    if not len(kept):
+        raise Denied("no prompts left", hint="--dropped FILE names a reason for every row")
+    if refusal is not None:
+        refusal()
+    return 0
+
+
+def write_ticket(
+    policy: Policy,
+    kept: PromptSet,
+    report: FilterReport,
+    measured: tuple[DiversityReport, ShiftReport | None],
+    place: Path,
+) -> tuple[PromptDecision, Callable[[], object] | None]:
+    """Write the approved prompts, the reports and the decision beside the ticket; the ticket itself if approved."""
+    from curate.errors import NeedsReview
+    from curate.gate import refuse
+    from curate.prompts.judge import DECISION_FILE, approve_prompts
+    from curate.prompts.results import PromptDecision as Decision
+
+    folder = place.parent
+    report.write(folder / "filter.json")
+    measured[0].write(folder / "diversity.json")
+    if measured[1] is not None:
+        measured[1].write(folder / "shift.json")
+    try:
+        decision, ticket = approve_prompts(
+            folder, kept, policy=policy, filter_report=report, diversity=measured[0], shift=measured[1], today=today()
+        )
+    except (Denied, NeedsReview):
+        refused = Decision.read(folder / DECISION_FILE)
+        return refused, lambda: refuse("prompts", refused.verdict, refused.findings)
+    ticket.write(place)
+    return decision, None
+
+
+def is_quiet(settings: dict[str, Any] | None) -> bool:
+    """Whether -q was given."""
+    return bool((settings or {}).get("quiet"))

@@ -1,0 +1,87 @@
+"""``curate run`` and ``curate verify-run``."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from curate.cli.options import emit, today
+from curate.cli.progress import Reporter
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a key of the run file, dotted."
+)
+@click.option(
+    "--cards", multiple=True, envvar="CURATE_CARDS", type=click.Path(path_type=Path), help="As check-license."
+)
+@click.option("-p", "--policy", "policy_name", envvar="CURATE_POLICY", help="Instead of the run file's policy.")
+@click.option("--offline", is_flag=True, help="Never touch the network.")
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder in which the run's own folder is made.",
+)
+@click.option("--only-gates", is_flag=True, help="Stop after both gates; train nothing.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run folder.")
+@click.pass_obj
+def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: ANN401 – click's options
+    """All of it, gated: license, prompts, distillation, report, into a run folder that proves it.
+
+    Exit 3 if a gate denies, 4 if a person must look; either way the folder holds the whole trail and nothing was
+    trained. Example: curate run examples/run.yaml
+    """
+    from curate.runs.config import read_run_config
+    from curate.runs.pipeline import run_pipeline
+
+    assignments = list(options["assignments"])
+    if options["policy_name"]:
+        assignments.append(f"policy={json.dumps(str(Path(options['policy_name'])))}")
+    if options["cards"]:
+        assignments.append(f"cards={json.dumps([str(folder.resolve()) for folder in options['cards']])}")
+    if options["offline"]:
+        assignments.append("offline=true")
+    resolved = read_run_config(config, assignments=tuple(assignments))
+    with Reporter(quiet=obj["quiet"]) as progress:
+        outcome = run_pipeline(
+            resolved,
+            where=config.resolve().parent,
+            reports=options["root"],
+            resume=options["resume"],
+            only_gates=options["only_gates"],
+            today=today(),
+            progress=progress,
+            say=lambda text: None if obj["quiet"] else click.echo(text, err=True),
+        )
+    click.echo(outcome.text())
+    return 0
+
+
+@click.command("verify-run")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the result here.")
+def verify_run(folder: Path, form: str, output: Path | None) -> int:
+    """Re-hash everything in a run folder; exit 7 and the first thing that differs if anything changed.
+
+    Example: curate verify-run reports/example
+    """
+    from curate.runs.verify import verify_run as verify
+
+    verification = verify(folder)
+    if form == "json":
+        emit(verification.model_dump_json(indent=2), output)
+        return 0
+    state = verification.status if verification.finished else "unfinished: killed, but what is there is whole"
+    lines = [f"whole: {verification.files} files, {verification.steps} steps, {state}"]
+    lines += [f"  not recorded yet: {name}" for name in verification.unrecorded]
+    if verification.record_sha256:
+        lines.append(f"  run.json sha256 {verification.record_sha256}")
+        lines.append("  unsigned: whoever can rewrite the folder can rewrite the chain; keep this digest elsewhere")
+    emit("\n".join(lines), output)
+    return 0

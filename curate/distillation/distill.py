@@ -1,0 +1,277 @@
+"""From two tickets to a student: open, answer, train, measure, export, record."""
+
+import importlib.metadata
+import logging
+import platform
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from curate import __version__
+from curate.artifact import canonical_json, sha256_folder, sha256_text
+from curate.distillation.admission import check_leave, preflight
+from curate.distillation.batches import Example
+from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
+from curate.distillation.checkpoint import writing
+from curate.distillation.config import DistillConfig
+from curate.distillation.evaluate import Exam, HeldOut
+from curate.distillation.footprint import measure_footprint
+from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
+from curate.distillation.results import Footprint, Quality, TrainingReport
+from curate.distillation.signals import find_head
+from curate.distillation.stack import LossStack, needs_teacher
+from curate.distillation.student import export_student, make_student
+from curate.distillation.teacher import find_weights, load_model, load_teacher
+from curate.distillation.trainer import Trainer, choose_device
+from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
+from curate.gate import ApprovedDataset, ApprovedTeacher
+from curate.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+
+
+def distill(
+    teacher_ticket: ApprovedTeacher,
+    dataset_ticket: ApprovedDataset,
+    config: DistillConfig,
+    *,
+    root: Path,
+    out: Path,
+    dataset_root: Path | None = None,
+    anchor: Path = Path(),
+    resume: bool = False,
+    progress: Progress = silent,
+) -> TrainingReport:
+    """Teach a student and measure it; nothing is read before both tickets were opened.
+
+    Leaves ``out/student`` (a plain transformers folder), ``out/signals/answers.jsonl`` and ``out/training.json``;
+    checkpoints lie in ``out/checkpoints`` until the student is exported.
+
+    Args:
+        teacher_ticket: leave to learn from a teacher.
+        dataset_ticket: leave to ask these prompts.
+        config: how.
+        root: the folder of the teacher's ticket.
+        out: where the results go.
+        dataset_root: the folder of the prompts' ticket, where it is another.
+        anchor: what relative paths in the config are relative to.
+        resume: go on from what an earlier call left in ``out``.
+        progress: hears of answers, training and evaluation.
+
+    Raises:
+        TamperedError: a ticket, decision, prompt file or teacher is not what was approved.
+        Denied: the config goes beyond what the teacher was approved for.
+        ConfigError, ModelNotFound, HubUnreachable, RunError: as their names say.
+    """
+    decision = teacher_ticket.open(root)
+    prompts = dataset_ticket.open(dataset_root or root)
+    check_leave(decision, config)
+    preflight(config, teacher=teacher_ticket.location, anchor=anchor)
+    run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress)
+    if resume and (report := run.finished()) is not None:
+        return report
+    if not resume:
+        run.clear()
+    return run.go(prompts, root)
+
+
+@dataclass
+class _Run:
+    """One call of ``distill``."""
+
+    teacher_ticket: ApprovedTeacher
+    dataset_ticket: ApprovedDataset
+    config: DistillConfig
+    out: Path
+    anchor: Path
+    progress: Progress
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def fingerprint(self) -> str:
+        """What checkpoints and answers belong to."""
+        parts = [self.config.model_dump(mode="json", exclude={"checkpoint_every"})]
+        tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
+        return sha256_text(canonical_json([*parts, self.teacher_ticket.ref, *tickets]))
+
+    def clear(self) -> None:
+        """Start anew: what an earlier call left is not mixed with this one's."""
+        for name in ("student", "signals", "checkpoints"):
+            shutil.rmtree(self.out / name, ignore_errors=True)
+        (self.out / "training.json").unlink(missing_ok=True)
+
+    def finished(self) -> TrainingReport | None:
+        """The report of an earlier call, if it came to its end with the same inputs and its student is whole."""
+        path = self.out / "training.json"
+        if not path.exists() or not (self.out / "student").is_dir():
+            return None
+        report = TrainingReport.read(path)
+        same = report.config == self.config and report.dataset_decision_sha256 == self.dataset_ticket.decision_sha256
+        same = same and report.teacher_decision_sha256 == self.teacher_ticket.decision_sha256
+        return report if same and report.student_sha256 == sha256_folder(self.out / "student") else None
+
+    def go(self, prompts: Path, root: Path) -> TrainingReport:
+        """All of it."""
+        config, device = self.config, choose_device()
+        torch.manual_seed(config.seed)
+        teacher, tokenizer = load_teacher(self.teacher_ticket, root)
+        teacher.to(device)
+        student, student_tokenizer = self._student(teacher, tokenizer)
+        student.to(device)
+        aligned = not find_difference(tokenizer, student_tokenizer)
+        vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
+        self._stack(
+            student, teacher, vocabulary
+        ).close()  # what cannot be wired is refused before answers are asked for
+        teacher_reads = make_encoder(tokenizer, config, teacher, student if aligned else None)
+        student_reads = teacher_reads if aligned else make_encoder(student_tokenizer, config, student, None)
+        lesson = prepare_lesson(
+            config,
+            prompts,
+            teacher,
+            teacher_reads,
+            student_reads,
+            folder=self.out / "signals",
+            fingerprint=self.fingerprint,
+            anchor=self.anchor,
+            progress=self.progress,
+        )
+        exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
+        own_exam = lesson.held_out if aligned else HeldOut((), ())
+        teacher_quality = Exam(teacher, own_exam, teacher_reads, vocabulary, self.progress).take(teacher, "teacher")
+        before = exam.take(student, "before")
+        trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary)
+        folder = self.out / "student"
+        self._export(student, tokenizer if aligned else student_tokenizer, folder)
+        student = load_model(str(folder))[0].to(device)
+        after = exam.take(student, "after")
+        footprints = self._footprints(teacher, student, lesson, folder)
+        return self._record(trainer, lesson, teacher_quality, before, after, footprints)
+
+    def _student(self, teacher: Any, tokenizer: Any) -> tuple[Any, Any]:  # noqa: ANN401
+        """The student; where signals are compared, its tokenizer must be the teacher's."""
+        config = self.config.student
+        if config.base and (self.anchor / config.base).is_dir():
+            config = config.model_copy(update={"base": str(self.anchor / config.base)})
+        student, student_tokenizer = make_student(config, teacher, tokenizer)
+        if needs_teacher(self.config.losses):
+            check_same_vocabulary(tokenizer, student_tokenizer)
+        return student, student_tokenizer
+
+    def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
+        kept = self.config.student.keep_layers
+        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, kept=kept, cache=cache)
+
+    def _cache(self, teacher: Any, examples: tuple[Example, ...], pad: int, vocabulary: int) -> TeacherCache | None:  # noqa: ANN401
+        """The teacher, read once, where the config asks for it."""
+        kd, ticket = self.config.losses.kd, self.teacher_ticket
+        if self.config.signals != "cached" or not kd.weight:
+            return None
+        who = ticket.content_sha256 or f"{ticket.ref}@{ticket.revision}"
+        return build_cache(
+            self.out / "signals" / "cache",
+            fingerprint_cache(who, examples, top_k=self.config.cache_top_k, temperature=kd.temperature),
+            examples,
+            teacher,
+            pad=pad,
+            top_k=self.config.cache_top_k,
+            temperature=kd.temperature,
+            vocabulary=vocabulary,
+            progress=self.progress,
+        )
+
+    def _train(
+        self,
+        student: Any,  # noqa: ANN401
+        teacher: Any,  # noqa: ANN401
+        examples: tuple[Example, ...],
+        pad: int,
+        vocabulary: int,
+    ) -> Trainer:
+        torch.manual_seed(self.config.seed)
+        cache = self._cache(teacher, examples, pad, vocabulary)
+        stack = self._stack(student, teacher, vocabulary, cache)
+        try:
+            trainer = Trainer(
+                stack,
+                examples,
+                pad,
+                self.config,
+                checkpoints=self.out / "checkpoints",
+                fingerprint=self.fingerprint,
+                progress=self.progress,
+            )
+            trainer.resume()
+            trainer.run()
+        finally:
+            stack.close()
+        return trainer
+
+    def _export(self, student: Any, tokenizer: Any, folder: Path) -> None:  # noqa: ANN401
+        """Save beside, then rename: a student folder is whole or not there."""
+        partial = folder.with_name(".student.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        with writing(folder):
+            export_student(student, tokenizer, partial, dtype=self.config.student.dtype)
+            shutil.rmtree(folder, ignore_errors=True)
+            partial.replace(folder)
+
+    def _footprints(self, teacher: Any, student: Any, lesson: Lesson, folder: Path) -> dict[str, Footprint]:  # noqa: ANN401
+        prompt = lesson.examples[0].prompt
+        weights = Path(find_weights(self.teacher_ticket))
+        return {
+            "teacher": measure_footprint(teacher, prompt, folder=weights if weights.is_dir() else None),
+            "student": measure_footprint(student, prompt, folder=folder),
+        }
+
+    def _record(
+        self,
+        trainer: Trainer,
+        lesson: Lesson,
+        teacher: Quality,
+        before: Quality,
+        after: Quality,
+        footprints: dict[str, Footprint],
+    ) -> TrainingReport:
+        """Write ``training.json``; the checkpoints have done their work."""
+        speeds = sorted(point.tokens_per_s for point in trainer.curve)
+        report = TrainingReport(
+            config=self.config,
+            teacher_ref=self.teacher_ticket.ref,
+            teacher_decision_sha256=self.teacher_ticket.decision_sha256,
+            dataset_decision_sha256=self.dataset_ticket.decision_sha256,
+            prompts_trained=len(lesson.examples),
+            prompts_held_out=len(lesson.held_out.examples),
+            answers_from_file=lesson.answers_from_file,
+            answers_from_teacher=len(lesson.examples) - lesson.answers_from_file,
+            steps=trainer.step,
+            tokens=trainer.tokens,
+            curve=tuple(trainer.curve),
+            teacher=teacher,
+            before=before,
+            after=after,
+            footprints=footprints,
+            student_sha256=sha256_folder(self.out / "student"),
+            tokens_per_s=speeds[len(speeds) // 2] if speeds else None,
+            wall_s=time.perf_counter() - self.started,
+            versions={
+                "curate": __version__,
+                **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
+            },
+            machine={
+                "device": torch.cuda.get_device_name() if trainer.device == "cuda" else platform.machine(),
+                "threads": str(torch.get_num_threads()),
+                "precision": trainer.precision,
+            },
+        )
+        report.write(self.out / "training.json")
+        shutil.rmtree(self.out / "checkpoints", ignore_errors=True)
+        return report
+
+
+def _rows(model: Any) -> int:  # noqa: ANN401
+    return int(find_head(model).weight.shape[0])

@@ -1,0 +1,200 @@
+"""The loop: length-grouped batches, one optimizer, checkpoints that resume to the same losses."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from curate.distillation.batches import Batch, Example, collate, group_by_length
+from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from curate.distillation.config import DistillConfig
+from curate.distillation.results import LossPoint
+from curate.distillation.stack import LossStack, count_totals
+from curate.errors import RunError
+from curate.progress import Progress, silent
+
+log = logging.getLogger(__name__)
+CURVE_POINTS = 2000
+"""More steps than this are logged every so many."""
+FLOOR = 0.1
+"""The share of the learning rate at which the cosine ends."""
+BF16_FROM_PARAMETERS = 20_000_000
+"""On a CPU, casting costs a smaller model more than the faster products save."""
+
+
+class Trainer:
+    """Trains a student under a loss stack on encoded examples."""
+
+    def __init__(
+        self,
+        stack: LossStack,
+        examples: Sequence[Example],
+        pad: int,
+        config: DistillConfig,
+        *,
+        checkpoints: Path,
+        fingerprint: str = "",
+        progress: Progress = silent,
+    ) -> None:
+        self.stack, self.examples, self.pad, self.config = stack, examples, pad, config
+        self.checkpoints, self.fingerprint, self.progress = checkpoints, fingerprint, progress
+        self.device = next(stack.student.parameters()).device.type
+        self.plan = plan_steps(examples, config)
+        self.optimizer = torch.optim.AdamW(_groups(stack, config.weight_decay), lr=config.learning_rate)
+        self.precision = choose_precision(
+            config.precision, self.device, sum(p.numel() for p in stack.student.parameters())
+        )
+        self.models: dict[str, nn.Module] = {"student": stack.student}
+        if stack.features is not None:
+            self.models["features"] = stack.features
+        self.curve: list[LossPoint] = []
+        self.step = 0
+        self.tokens = 0
+
+    def resume(self) -> bool:
+        """Go on from the newest checkpoint; false if there is none."""
+        path = find_checkpoint(self.checkpoints)
+        if path is None:
+            return False
+        self.step, extra = load_checkpoint(
+            path, models=self.models, optimizer=self.optimizer, fingerprint=self.fingerprint
+        )
+        self.curve = [LossPoint.model_validate(point) for point in extra["curve"]]
+        self.tokens = extra["tokens"]
+        log.info("resumed %s at step %d of %d", path, self.step, len(self.plan))
+        return True
+
+    def run(self) -> None:
+        """Train to the end of the plan.
+
+        Raises:
+            RunError: a loss or gradient that is not finite, or no memory left; the last checkpoint is whole.
+        """
+        self.stack.student.train()
+        stride = math.ceil(len(self.plan) / CURVE_POINTS)
+        while self.step < len(self.plan):
+            started = time.perf_counter()
+            with _memory_explained():
+                point, tokens = self._step(started)
+            self.step += 1
+            self.tokens += tokens
+            if self.step % stride == 0 or self.step in (1, len(self.plan)):
+                self.curve.append(point)
+            if self.step % self.config.checkpoint_every == 0 and self.step < len(self.plan):
+                self.save()
+            note = f"loss {point.total:.3f} · {point.tokens_per_s:,.0f} tokens/s"
+            self.progress("train", self.step, len(self.plan), note)
+        self.stack.student.eval()
+
+    def save(self) -> Path:
+        """Write a checkpoint of where the training stands."""
+        extra = {"curve": [point.model_dump(mode="json") for point in self.curve], "tokens": self.tokens}
+        return save_checkpoint(
+            self.checkpoints,
+            step=self.step,
+            models=self.models,
+            optimizer=self.optimizer,
+            fingerprint=self.fingerprint,
+            extra=extra,
+        )
+
+    def _step(self, started: float) -> tuple[LossPoint, int]:
+        """One optimizer step over all its batches."""
+        rate = learning_rate(self.step, len(self.plan), self.config)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        batches = [self._batch(rows) for rows in self.plan[self.step]]
+        totals = count_totals(batches)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = 0.0
+        terms: dict[str, float] = {}
+        for batch in batches:
+            with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+                loss, parts = self.stack(batch, totals)
+            total += float(loss.detach())
+            for name, part in parts.items():
+                terms[name] = terms.get(name, 0.0) + float(part)
+            self._check_finite(total, terms, batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.stack.parameters(), self.config.clip_norm)
+        self._check_finite(float(norm), {"gradient": float(norm)}, batches[-1])
+        self.optimizer.step()
+        speed = totals.queries / max(time.perf_counter() - started, 1e-9)
+        point = LossPoint(step=self.step + 1, total=total, terms=terms, learning_rate=rate, tokens_per_s=speed)
+        return point, totals.answer_tokens
+
+    def _batch(self, rows: Sequence[int]) -> Batch:
+        return collate([self.examples[row] for row in rows], self.pad).to(self.device)
+
+    def _check_finite(self, value: float, terms: dict[str, float], batch: Batch) -> None:
+        if math.isfinite(value):
+            return
+        wrong = ", ".join(name for name, term in terms.items() if not math.isfinite(term)) or "total"
+        raise RunError(
+            f"step {self.step + 1}: {wrong} is not finite in the batch with prompts {', '.join(batch.ids[:3])}",
+            hint="lower learning_rate, or set precision to fp32; then resume from the last checkpoint",
+        )
+
+
+def plan_steps(examples: Sequence[Example], config: DistillConfig) -> list[list[list[int]]]:
+    """Every optimizer step of the training as its batches of row numbers; the same for the same seed."""
+    lengths = [example.length for example in examples]
+    steps: list[list[list[int]]] = []
+    for epoch in range(config.epochs):
+        batches = group_by_length(lengths, config.batch_tokens, seed=config.seed, epoch=epoch)
+        size = config.gradient_accumulation
+        steps.extend(batches[start : start + size] for start in range(0, len(batches), size))
+    return steps[: config.max_steps] if config.max_steps else steps
+
+
+def learning_rate(step: int, steps: int, config: DistillConfig) -> float:
+    """Linear warm-up, then a cosine down to a tenth; ``step`` counts from zero."""
+    warmup = math.ceil(config.warmup_fraction * steps)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, steps - warmup)
+    return config.learning_rate * (FLOOR + (1 - FLOOR) * 0.5 * (1 + math.cos(math.pi * done)))
+
+
+def choose_precision(wanted: str, device: str, parameters: int) -> str:
+    """fp32 or bf16: what was asked for, or for ``auto`` what pays on this machine."""
+    if wanted != "auto":
+        return wanted
+    if device == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported() else "fp32"
+    fast = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return "bf16" if fast and parameters >= BF16_FROM_PARAMETERS else "fp32"
+
+
+def choose_device() -> str:
+    """A GPU if there is one."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _groups(stack: LossStack, decay: float) -> list[dict[str, Any]]:
+    """Matrices decay, vectors do not."""
+    trained: list[Tensor] = [tensor for tensor in stack.parameters() if tensor.requires_grad]
+    return [
+        {"params": [tensor for tensor in trained if tensor.ndim > 1], "weight_decay": decay},
+        {"params": [tensor for tensor in trained if tensor.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+@contextmanager
+def _memory_explained() -> Iterator[None]:
+    """Say which setting to lower when memory runs out."""
+    hint = "lower batch_tokens and raise gradient_accumulation by the same factor; then resume"
+    try:
+        yield
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise RunError("out of memory", hint=hint) from error
+    except RuntimeError as error:
+        if "not enough memory" in str(error) or "can't allocate memory" in str(error):
+            raise RunError("out of memory", hint=hint) from error
+        raise

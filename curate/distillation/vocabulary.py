@@ -1,0 +1,58 @@
+"""Are two tokenizers the same one? Size does not tell: vocabulary, merges and special ids do."""
+
+import json
+from typing import Any
+
+from curate.errors import ConfigError
+
+SPECIALS = ("bos_token_id", "eos_token_id", "pad_token_id", "unk_token_id")
+
+
+def check_same_vocabulary(teacher: Any, student: Any) -> None:  # noqa: ANN401 – transformers tokenizers
+    """Refuse two tokenizers that would give the same text different ids.
+
+    Raises:
+        ConfigError: they differ; says in what, and the ways out.
+    """
+    difference = find_difference(teacher, student)
+    if difference:
+        raise ConfigError(
+            f"student and teacher do not share a tokenizer: {difference}",
+            hint="use student.keep_layers or a base with the teacher's tokenizer, or learn from answers alone: "
+            "set the weights of losses.kd, feature and attention to 0",
+        )
+
+
+def find_difference(teacher: Any, student: Any) -> str:  # noqa: ANN401
+    """The first difference in words; empty if there is none."""
+    ours, theirs = student.get_vocab(), teacher.get_vocab()
+    if ours != theirs:
+        wrong = sorted(token for token in ours.keys() | theirs.keys() if ours.get(token) != theirs.get(token))
+        return f"{len(wrong)} tokens, such as {wrong[0]!r}, have other ids (sizes {len(ours)} and {len(theirs)})"
+    if _merges(teacher) != _merges(student):
+        return "their merges differ"
+    for name in SPECIALS:
+        if getattr(teacher, name, None) != getattr(student, name, None):
+            return f"{name} is {getattr(student, name, None)} for the student and {getattr(teacher, name, None)}"
+    return ""
+
+
+def _merges(tokenizer: Any) -> Any:  # noqa: ANN401
+    """How text is split into tokens, as the fast tokenizer's own JSON tells it; None for a slow one."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return None
+    payload = json.loads(backend.to_str())
+    model = payload.get("model") or {}
+    return model.get("type"), model.get("merges"), payload.get("normalizer"), payload.get("pre_tokenizer")
+
+
+def choose_vocabulary(tokenizer: Any, teacher_rows: int, student_rows: int) -> int:  # noqa: ANN401
+    """How many rows of both heads are compared: all where they agree, the tokenizer's where padding differs."""
+    size = max(tokenizer.get_vocab().values()) + 1
+    if size > min(teacher_rows, student_rows):
+        raise ConfigError(
+            f"the tokenizer has {size} tokens, but the heads have {teacher_rows} (teacher), {student_rows} (student)",
+            hint="one of the models does not belong to its tokenizer",
+        )
+    return teacher_rows if teacher_rows == student_rows else size

@@ -1,0 +1,143 @@
+"""Measure a prompt set; judging it and the ticket are next door, and found here as well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from curate.errors import Denied
+from curate.progress import Progress, silent
+from curate.prompts.diversity import METRICS, Seen
+from curate.prompts.judge import approve_prompts, judge_prompts
+from curate.prompts.pictures import cluster_shares, map_samples, similarity_histogram
+from curate.prompts.promptset import PromptSet
+from curate.prompts.results import (
+    DiversityReport,
+    Metric,
+    ShiftReport,
+)
+from curate.prompts.shift import DISTANCES, Compared
+from curate.prompts.store import VectorStore
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["analyze_prompts", "approve_prompts", "judge_prompts"]
+
+SUBSAMPLE = 1000
+DRAWS = 5
+
+
+def analyze_prompts(
+    prompts: PromptSet,
+    *,
+    reference: PromptSet | None = None,
+    store: VectorStore | None = None,
+    subsample: int = SUBSAMPLE,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[DiversityReport, ShiftReport | None]:
+    """How varied a prompt set is, and how far it lies from a reference if there is one.
+
+    Args:
+        prompts: what to measure; at least one row.
+        reference: prompts of the target task.
+        store: where vectors come from; the embedded embedder if none is given.
+        subsample: rows the metrics are taken on, at most.
+        seed: of the subsample and the permutations.
+        progress: hears of each metric.
+    """
+    if not len(prompts):
+        raise Denied(
+            "no prompts left", hint="see which filter dropped them; widen it in the policy or bring more prompts"
+        )
+    started = time.monotonic()
+    if store is None:
+        from curate.prompts.embed import load_embedder
+
+        store = VectorStore(load_embedder("default"))
+    rows = draw(len(prompts), subsample, seed)
+    seen = look(prompts, rows, reference, store, subsample, seed)
+    metrics = {}
+    for place, (name, measure) in enumerate(METRICS.items()):
+        progress("measure", place, len(METRICS), name)
+        metrics[name] = measure(seen)
+    if len(prompts) > subsample:
+        others = [
+            look(prompts, draw(len(prompts), subsample, seed + number), reference, store, subsample, seed)
+            for number in range(1, DRAWS)
+        ]
+        metrics = {name: with_interval(metrics[name], METRICS[name], others) for name in metrics}
+    diversity = DiversityReport(
+        prompts_sha256=prompts.sha256,
+        embedder=store.embedder.ref,
+        rows=len(prompts),
+        subsample=len(rows),
+        seed=seed,
+        metrics=metrics,
+        clusters=cluster_shares(seen, reference_texts=None, reference=None),
+        similarity_histogram=similarity_histogram(seen.vectors),
+        map=map_samples(seen, None if reference is None else reference.texts),
+        wall_s=round(time.monotonic() - started, 3),
+    )
+    shift = None if reference is None else measure_shift(prompts, reference, seen, store, seed, progress)
+    return diversity, shift
+
+
+def draw(rows: int, subsample: int, seed: int) -> list[int]:
+    """Row numbers of a subsample, in file order; all rows where there are no more."""
+    import numpy as np
+
+    if rows <= subsample:
+        return list(range(rows))
+    chosen: list[int] = np.sort(np.random.default_rng(seed).choice(rows, subsample, replace=False)).tolist()
+    return chosen
+
+
+def look(
+    prompts: PromptSet, rows: list[int], reference: PromptSet | None, store: VectorStore, subsample: int, seed: int
+) -> Seen:
+    """The vectors and texts of a subsample, and the reference's."""
+    texts = [prompts.texts[row] for row in rows]
+    known: np.ndarray | None = None
+    if reference is not None:
+        known = store([reference.texts[row] for row in draw(len(reference), subsample, seed)])
+    return Seen(vectors=store(texts), texts=texts, reference=known, seed=seed)
+
+
+def with_interval(metric: Metric, measure: Callable[[Seen], Metric], others: Iterable[Seen]) -> Metric:
+    """The metric with the spread of some more subsamples as its interval, where it has none of its own."""
+    import numpy as np
+
+    if metric.value is None or metric.low is not None:
+        return metric
+    values = [metric.value, *(value for one in others if (value := measure(one).value) is not None)]
+    half = 1.96 * float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return metric.model_copy(update={"low": metric.value - half, "high": metric.value + half})
+
+
+def measure_shift(
+    prompts: PromptSet, reference: PromptSet, seen: Seen, store: VectorStore, seed: int, progress: Progress
+) -> ShiftReport:
+    """Every distance between the subsample and the reference."""
+    started = time.monotonic()
+    assert seen.reference is not None  # noqa: S101 – for the type checker: the caller has a reference
+    compared = Compared(seen.vectors, seen.reference, seed)
+    metrics = {}
+    for place, (name, measure) in enumerate(DISTANCES.items()):
+        progress("compare", place, len(DISTANCES), name)
+        metrics[name] = measure(compared)
+    known = [reference.texts[row] for row in draw(len(reference), len(seen.reference), seed)]
+    return ShiftReport(
+        prompts_sha256=prompts.sha256,
+        reference_sha256=reference.sha256,
+        embedder=store.embedder.ref,
+        rows=len(prompts),
+        reference_rows=len(reference),
+        subsample=len(seen.vectors),
+        seed=seed,
+        metrics=metrics,
+        clusters=cluster_shares(seen, reference_texts=known, reference=seen.reference),
+        wall_s=round(time.monotonic() - started, 3),
+    )

@@ -1,0 +1,181 @@
+"""Overlap with what the student is tested on: benchmark items, and the rows of the reference itself.
+
+Three looks, each cheaper and surer than the next: the item's word n-grams inside the row (verbatim, edited, embedded in
+longer text); the same wording after typing errors (short items); the embedding together with the numbers (rephrased).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from curate.prompts.forms import guarded_parts, loose_form
+from curate.prompts.minhash import cross_pairs, jaccard, shingles, signatures
+from curate.prompts.promptset import PromptSet
+from curate.prompts.wording import bare_form, same_wording
+from curate.prompts.work import Gone, Work
+
+if TYPE_CHECKING:
+    import numpy as np
+
+GRAM = 3
+FEWEST_GRAMS = 6
+"""Benchmark items with fewer word 3-grams are compared whole: their pieces are everyday phrases."""
+FEWEST_GRAMS_OF_A_PROMPT = 18
+"""The same for rows of the reference, which share their everyday phrases with every prompt on the topic."""
+FIRST_SENTENCE = re.compile(r"^.{0,120}?[.?!:\n]\s+(?=\S)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What a row has in common with a protected item."""
+
+    item: str
+    how: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Protected:
+    """Items that must not be asked, with their forms."""
+
+    name: str
+    prompts: PromptSet
+    forms: list[str]
+
+    def called(self, item: int) -> str:
+        """``set:id``."""
+        return f"{self.name}:{self.prompts.ids[item]}"
+
+
+def contamination(
+    work: Work,
+    *,
+    contained: float = 0.5,
+    jaccard_at_least: float = 0.4,
+    rephrased: float = 0.6,
+    rephrased_without_numbers: float = 0.9,
+    reference: bool = True,
+) -> list[Gone]:
+    """Rows that hold a benchmark item or a row of the reference: verbatim, edited, embedded or rephrased.
+
+    Args:
+        work: the job, with its benchmarks and reference.
+        contained: least share of an item's word 3-grams that a row must hold.
+        jaccard_at_least: least character 4-gram Jaccard similarity for the same wording (short items).
+        rephrased: least cosine where row and item have the same numbers (two or more); belongs to the embedder.
+        rephrased_without_numbers: least cosine where there are no numbers to compare.
+        reference: protect the reference's rows as well (in wording, not in meaning: they are what is aimed at).
+    """
+    hits: dict[int, Hit] = {}
+    protected = [protect(f"benchmark {place + 1}", bench) for place, bench in enumerate(work.benchmarks)]
+    leaks = [protect("reference", work.reference)] if reference and work.reference is not None else []
+    if not protected and not leaks:
+        work.notes.append("contamination: skipped, no benchmark and no reference was given")
+        return []
+    forms = [loose_form(text) for text in work.prompts.texts]
+    for kept in (*protected, *leaks):
+        for row, hit in held_grams(kept, forms, contained, whole=kept in leaks):
+            hits.setdefault(row, hit)
+        for row, hit in held_wording(kept, forms, work.prompts.texts, jaccard_at_least):
+            hits.setdefault(row, hit)
+    for kept in protected:
+        for row, hit in held_meaning(work, kept, rephrased, rephrased_without_numbers):
+            hits.setdefault(row, hit)
+    return [Gone(row, hits[row].how, score=hits[row].score, because_of=hits[row].item) for row in sorted(hits)]
+
+
+def protect(name: str, prompts: PromptSet) -> Protected:
+    """A protected set under the name of its file."""
+    from pathlib import Path
+
+    return Protected(Path(prompts.place).stem or name, prompts, [loose_form(text) for text in prompts.texts])
+
+
+def grams(form: str) -> set[tuple[str, ...]]:
+    """The word 3-grams of a loose form."""
+    words = form.split(" ")
+    return {tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1)}
+
+
+def held_grams(kept: Protected, forms: list[str], contained: float, *, whole: bool) -> Iterator[tuple[int, Hit]]:
+    """Rows that hold enough of an item's 3-grams; of a reference row, so much that little else is in the row."""
+    index: dict[tuple[str, ...], list[int]] = {}
+    sizes: dict[int, int] = {}
+    for item, form in enumerate(kept.forms):
+        found = grams(form)
+        if len(found) >= (FEWEST_GRAMS_OF_A_PROMPT if whole else FEWEST_GRAMS):
+            sizes[item] = len(found)
+            for gram in found:
+                index.setdefault(gram, []).append(item)
+    for row, form in enumerate(forms):
+        mine = grams(form)
+        shared = Counter(item for gram in mine if gram in index for item in index[gram])
+        for item, count in shared.most_common(1):
+            share = count / sizes[item]
+            held = share >= contained and (not whole or count >= contained * len(mine))
+            if held or (not whole and count >= FEWEST_GRAMS and count >= 0.8 * len(mine)):
+                what = "verbatim" if kept.forms[item] == form else "embedded" if share > 0.9 else "edited"
+                yield row, Hit(kept.called(item), f"holds an item of {kept.name}, {what}", share)
+
+
+def held_wording(
+    kept: Protected, forms: list[str], texts: list[str], jaccard_at_least: float
+) -> Iterator[tuple[int, Hit]]:
+    """Rows whose wording, or that after their first sentence, is an item's but for typing errors and courtesy."""
+    items = [bare_form(form) for form in kept.forms]
+    bare = [bare_form(form) for form in forms]
+    tails = {
+        row: bare_form(loose_form(text[found.end() :]))
+        for row, text in enumerate(texts)
+        if (found := FIRST_SENTENCE.match(text[:4000]))
+    }
+    tails = {row: tail for row, tail in tails.items() if tail.count(" ") >= 2}
+    owners = [*range(len(forms)), *tails]
+    written = [*bare, *tails.values()]
+    for place, item in sorted(cross_pairs(signatures(items), signatures(written))):
+        if not items[item] or not written[place]:
+            continue
+        same = items[item] == written[place]
+        similar = 1.0 if same else jaccard(shingles(items[item]), shingles(written[place]))
+        is_phrase = items[item].count(" ") >= 2
+        if same or (is_phrase and similar >= jaccard_at_least and same_wording(items[item], written[place])):
+            yield owners[place], Hit(kept.called(item), f"the wording of an item of {kept.name}", similar)
+
+
+def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> Iterator[tuple[int, Hit]]:
+    """Rows near an item in meaning: with the same numbers, or so near that numbers are not needed."""
+    from curate.prompts.neighbors import top_neighbors
+
+    rows, items = work.vectors(work.prompts), work.vectors(kept.prompts)
+    cosines, near = top_neighbors(rows, items, 5, progress=work.progress)
+    for row in range(len(rows)):
+        found = same_thing(work.prompts.texts[row], kept.prompts.texts, near[row], cosines[row], numbered, plain)
+        if found is not None:
+            item, cosine = found
+            yield row, Hit(kept.called(item), f"rephrases an item of {kept.name} (uncertain)", cosine)
+
+
+def same_thing(
+    text: str, items: list[str], near: np.ndarray, cosines: np.ndarray, numbered: float, plain: float
+) -> tuple[int, float] | None:
+    """The nearest item that a text rephrases, with its cosine."""
+    if not len(cosines) or cosines[0] < min(numbered, plain):
+        return None
+    mine = guarded_parts(text)[0]
+    for item, cosine in zip(near.tolist(), cosines.tolist(), strict=True):
+        if cosine >= plain and guarded_parts(items[item])[0] == mine:
+            return item, cosine
+        if cosine >= numbered and len(mine) >= 2 and share_numbers(mine, guarded_parts(items[item])[0]):
+            return item, cosine
+    return None
+
+
+def share_numbers(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+    """Whether two lists of numbers agree in all but a fifth; small ones alone are chance."""
+    shared = sum((Counter(first) & Counter(second)).values())
+    telling = any(len(number) > 1 for number in first) or shared >= 3
+    return telling and shared * 5 >= 4 * max(len(first), len(second))

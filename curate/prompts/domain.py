@@ -1,0 +1,64 @@
+"""Rows that lie off the reference: mean cosine to the k nearest reference rows, calibrated on the reference itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from curate.prompts.neighbors import top_neighbors
+from curate.prompts.work import Gone, Work
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FOLDS = 5
+FEW_ROWS = 300
+
+
+def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
+    """Rows less like the reference than nearly all of the reference's own held-out rows.
+
+    Args:
+        work: the job, with its reference.
+        quantile: share of held-out reference rows that would be kept.
+        k: nearest reference rows that are averaged.
+    """
+    if work.reference is None:
+        work.notes.append("off_domain: skipped, no reference was given")
+        return []
+    reference = work.vectors(work.reference)
+    if len(reference) < FEW_ROWS:
+        work.notes.append(
+            f"off_domain: the reference has {len(reference)} rows; under {FEW_ROWS} the filter misses much"
+        )
+    threshold = float_quantile(held_out_scores(reference, k), 1 - quantile)
+    scores = domain_scores(work.vectors(work.prompts), reference, k)
+    reason = f"off the reference: mean similarity to its {k} nearest rows under {threshold:.3f}"
+    return [Gone(row, reason, score=score) for row, score in enumerate(scores) if score < threshold]
+
+
+def domain_scores(vectors: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
+    """(rows,) mean cosine to the k nearest reference rows."""
+    scores: np.ndarray = top_neighbors(vectors, reference, k)[0].mean(axis=1)
+    return scores
+
+
+def held_out_scores(reference: np.ndarray, k: int, *, seed: int = 0) -> np.ndarray:
+    """Each reference row's score against the folds it is not in: what a new on-domain row would get."""
+    import numpy as np
+
+    if len(reference) < 2:
+        return np.ones(1, dtype=np.float32)
+    folds = min(FOLDS, len(reference))
+    fold = np.random.default_rng(seed).permutation(len(reference)) % folds
+    scores = np.zeros(len(reference), dtype=np.float32)
+    for number in range(folds):
+        inside = fold == number
+        scores[inside] = domain_scores(reference[inside], reference[~inside], k)
+    return scores
+
+
+def float_quantile(values: np.ndarray, share: float) -> float:
+    """A quantile as a plain number."""
+    import numpy as np
+
+    return float(np.quantile(values, share))

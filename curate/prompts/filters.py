@@ -1,0 +1,131 @@
+"""Run a chain of filters: each looks at what is left, in the order of cost, with a reason for every row it drops."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from curate.gate import RowJudge
+from curate.policy import Option
+from curate.progress import Progress, silent
+from curate.prompts.chain import FILTERS, Chain, check_chain, covers
+from curate.prompts.promptset import PromptSet
+from curate.prompts.results import Drop, FilterCount, FilterReport
+from curate.prompts.store import VectorStore
+from curate.prompts.work import Gone, Work
+
+SHOWN_LINES = 20
+"""Unreadable lines that a report shows; all are counted."""
+
+
+def filter_prompts(
+    prompts: PromptSet,
+    *,
+    chain: Chain,
+    reference: PromptSet | None = None,
+    benchmarks: Sequence[PromptSet] = (),
+    judge: RowJudge | None = None,
+    store: VectorStore | None = None,
+    tokenizer: str | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    policy_chain: Chain | None = None,
+    policy_sha256: str = "",
+    progress: Progress = silent,
+) -> tuple[PromptSet, FilterReport]:
+    """Run a chain of filters; returns what is left and the report with a reason for every row that went.
+
+    Args:
+        prompts: what to filter.
+        chain: filter names with their options; they run in the order of cost, whatever the order here.
+        reference: prompts of the target task, for ``off_domain``, leaks, and selection.
+        benchmarks: what the student will be tested on.
+        judge: judges a row's license and source.
+        store: where vectors come from; the embedded embedder if none is given.
+        tokenizer: a tokenizer for ``length``'s max_tokens.
+        budget: select so many of what is left.
+        seed: of the selection.
+        policy_chain: the policy's own chain; the report says whether this one covers it.
+        policy_sha256: the policy's digest.
+        progress: hears of each filter.
+    """
+    started = time.monotonic()
+    checked = check_chain(chain)
+    work = Work(prompts, reference, tuple(benchmarks), store, judge, tokenizer, progress)
+    drops: list[Drop] = []
+    counts: list[FilterCount] = []
+    skipped: list[str] = []
+    for place, (name, options) in enumerate(checked.items()):
+        progress("filter", place, len(checked), name)
+        before, notes = len(work.prompts), len(work.notes)
+        work, gone = run_filter(work, name, options)
+        counts.append(FilterCount(name=name, options=options, rows_in=before, dropped=len(gone)))
+        drops.extend(gone)
+        if any(note.startswith(f"{name}: skipped") for note in work.notes[notes:]):
+            skipped.append(name)
+    progress("filter", len(checked), len(checked))
+    if budget is not None:
+        work, gone = select_to_budget(work, budget, seed)
+        counts.append(
+            FilterCount(
+                name="budget", options={"rows": budget}, rows_in=len(work.prompts) + len(gone), dropped=len(gone)
+            )
+        )
+        drops.extend(gone)
+    report = FilterReport(
+        prompts_sha256=prompts.sha256,
+        reference_sha256=reference.sha256 if reference is not None else "",
+        benchmark_sha256=tuple(one.sha256 for one in benchmarks),
+        embedder=work.store.embedder.ref if work.store is not None else None,
+        rows_read=len(prompts),
+        rows_unreadable=len(prompts.bad_lines),
+        rows_kept=len(work.prompts),
+        filters=tuple(counts),
+        drops=tuple(drops),
+        policy_sha256=policy_sha256,
+        whole_chain=policy_chain is not None and covers(checked, policy_chain),
+        skipped=tuple(skipped),
+        notes=tuple(dict.fromkeys(work.notes)),
+        unreadable=tuple(str(line) for line in prompts.bad_lines[:SHOWN_LINES]),
+        budget=budget,
+        seed=seed,
+        wall_s=round(time.monotonic() - started, 3),
+    )
+    return work.prompts, report
+
+
+def run_filter(work: Work, name: str, options: Mapping[str, Option]) -> tuple[Work, list[Drop]]:
+    """One filter: the job for what is left, and what went."""
+    gone: list[Gone] = FILTERS[name](work, **options) if len(work.prompts) else []
+    return without(work, name, gone)
+
+
+def without(work: Work, name: str, gone: Sequence[Gone]) -> tuple[Work, list[Drop]]:
+    """The job without some rows, and their drops."""
+    if not gone:
+        return work, []
+    drops = [
+        Drop(
+            id=work.prompts.ids[one.row],
+            filter=name,
+            reason=one.reason,
+            score=None if one.score is None else round(float(one.score), 4),
+            because_of=one.because_of,
+        )
+        for one in gone
+    ]
+    rows = {one.row for one in gone}
+    return work.on(work.prompts.take([row for row in range(len(work.prompts)) if row not in rows])), drops
+
+
+def select_to_budget(work: Work, budget: int, seed: int) -> tuple[Work, list[Drop]]:
+    """A varied subset; the rest is dropped for the budget's sake."""
+    from curate.prompts.select import select_rows
+
+    if budget >= len(work.prompts):
+        return work, []
+    reference = None if work.reference is None else work.vectors(work.reference)
+    kept = select_rows(work.vectors(work.prompts), budget, reference=reference, seed=seed, progress=work.progress)
+    inside = set(kept)
+    reason = f"not among the {budget} that cover most"
+    return without(work, "budget", [Gone(row, reason) for row in range(len(work.prompts)) if row not in inside])

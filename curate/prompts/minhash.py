@@ -1,0 +1,114 @@
+"""MinHash over character 4-grams (Broder 1997), LSH bands, and the Jaccard similarity that verifies a candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from curate.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import numpy as np
+
+SHINGLE = 4
+"""One typing error touches four shingles; with 5-grams 3 % fewer mistyped twins were found (docs/metrics.md)."""
+PERMUTATIONS = 128
+BANDS = 32
+BATCH = 20_000
+LAGS = 8
+"""Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
+
+
+def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """64-bit hashes of all character 4-grams, text after text, and the offsets where each text begins."""
+    import numpy as np
+
+    padded = [text if len(text) >= SHINGLE else text.ljust(SHINGLE) for text in texts]
+    letters = np.frombuffer("".join(padded).encode("utf-32-le", "replace"), dtype=np.uint32).astype(np.uint64)
+    lengths = np.fromiter((len(text) for text in padded), dtype=np.int64, count=len(padded))
+    counts = lengths - SHINGLE + 1
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    starts = np.repeat(np.cumsum(lengths) - lengths - offsets[:-1], counts) + np.arange(offsets[-1])
+    hashes = np.zeros(len(starts), dtype=np.uint64)
+    for place in range(SHINGLE):
+        hashes = (hashes ^ letters[starts + place]) * np.uint64(0x100000001B3)
+        hashes ^= hashes >> np.uint64(29)
+    return hashes * np.uint64(0x9E3779B97F4A7C15), offsets.astype(np.uint64)
+
+
+def signatures(texts: Sequence[str], *, seed: int = 42, progress: Progress = silent) -> np.ndarray:
+    """(texts, 128) uint32 MinHash signatures."""
+    import numpy as np
+
+    try:
+        from rensa import RMinHash
+    except ImportError as error:
+        from curate.errors import MissingExtra
+
+        raise MissingExtra("rensa", "prompts") from error
+    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint32)
+    for start in range(0, len(texts), BATCH):
+        batch = texts[start : start + BATCH]
+        hashes, offsets = shingle_hashes(batch)
+        matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, PERMUTATIONS, seed)
+        out[start : start + len(batch)] = np.asarray(matrix.to_rows(), dtype=np.uint32)
+        progress("minhash", start + len(batch), len(texts))
+    return out
+
+
+def band_keys(signed: np.ndarray, band: int) -> np.ndarray:
+    """One 64-bit key a row for a band of its signature."""
+    import numpy as np
+
+    width = PERMUTATIONS // BANDS
+    keys = np.zeros(len(signed), dtype=np.uint64)
+    for column in range(band * width, (band + 1) * width):
+        keys = (keys ^ signed[:, column].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        keys ^= keys >> np.uint64(31)
+    return keys
+
+
+def cross_pairs(items: np.ndarray, rows: np.ndarray) -> set[tuple[int, int]]:
+    """(row, item) of two signature matrices that share a band; a bucket keeps its first 16 items."""
+    import numpy as np
+
+    found: set[tuple[int, int]] = set()
+    for band in range(BANDS):
+        buckets: dict[int, list[int]] = {}
+        keys = band_keys(items, band)
+        for item, key in enumerate(keys.tolist()):
+            buckets.setdefault(key, []).append(item)
+        mine = band_keys(rows, band)
+        for row in np.flatnonzero(np.isin(mine, keys)).tolist():
+            found.update((row, item) for item in buckets[int(mine[row])][:16])
+    return found
+
+
+def candidate_pairs(signed: np.ndarray) -> np.ndarray:
+    """(pairs, 2) rows that share a band, smaller row first, each pair once."""
+    import numpy as np
+
+    rows = len(signed)
+    found = [np.zeros(0, dtype=np.int64)]
+    for band in range(BANDS):
+        keys = band_keys(signed, band)
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        for lag in range(1, min(LAGS, rows - 1) + 1):
+            same = np.flatnonzero(keys[lag:] == keys[:-lag])
+            found.append(order[same].astype(np.int64) * rows + order[same + lag])
+        if len(found) > BANDS * 2:
+            found = [np.unique(np.concatenate(found))]
+    pairs = np.unique(np.concatenate(found))
+    return np.stack([pairs // rows, pairs % rows], axis=1) if rows else np.zeros((0, 2), dtype=np.int64)
+
+
+def shingles(text: str) -> frozenset[str]:
+    """The character 4-grams of a text; a shorter text is its own."""
+    return frozenset(text[start : start + SHINGLE] for start in range(max(1, len(text) - SHINGLE + 1)))
+
+
+def jaccard(first: frozenset[str], second: frozenset[str]) -> float:
+    """Size of the intersection over size of the union."""
+    shared = len(first & second)
+    return shared / (len(first) + len(second) - shared) if first or second else 1.0

@@ -1,0 +1,99 @@
+"""What the reports draw: clusters with the words that name them, a map, a histogram. For looking, never for judging."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from curate.prompts.diversity import Seen
+from curate.prompts.lexicon import wordlist
+from curate.prompts.neighbors import find_centers, top_neighbors
+from curate.prompts.results import Cluster, Sample
+
+if TYPE_CHECKING:
+    import numpy as np
+
+CLUSTERS = 12
+WORDS = 4
+MAP_ROWS = 300
+MAP_TEXT = 90
+WORD = re.compile(r"[^\W\d_]{2,}")
+
+
+def cluster_shares(
+    seen: Seen, *, reference_texts: Sequence[str] | None, reference: np.ndarray | None
+) -> tuple[Cluster, ...]:
+    """Clusters by their share of the set, or by how far that is from their share of the reference."""
+    import numpy as np
+
+    if len(seen.vectors) < 2:
+        return ()
+    both = seen.vectors if reference is None else np.concatenate([seen.vectors, reference])
+    texts = [*seen.texts, *(reference_texts or ())]
+    centers = find_centers(both, min(CLUSTERS, max(1, len(both) // 5)), seed=seen.seed)
+    cluster = top_neighbors(both, centers, 1)[1][:, 0]
+    own = len(seen.vectors)
+    named = name_clusters(texts, cluster, len(centers))
+    shares = np.bincount(cluster[:own], minlength=len(centers)) / own
+    if reference is None:
+        found = [Cluster(words=words, share=float(share)) for words, share in zip(named, shares, strict=True) if share]
+        return tuple(sorted(found, key=lambda one: -one.share))
+    known = np.bincount(cluster[own:], minlength=len(centers)) / len(reference)
+    compared = [
+        Cluster(words=words, share=float(share), reference_share=float(other))
+        for words, share, other in zip(named, shares, known, strict=True)
+        if share or other
+    ]
+    return tuple(sorted(compared, key=lambda one: -abs(one.share - (one.reference_share or 0.0))))
+
+
+def name_clusters(texts: Sequence[str], cluster: np.ndarray, clusters: int) -> list[tuple[str, ...]]:
+    """The words that are most typical of each cluster: frequent in it, rare elsewhere."""
+    light = wordlist("light_words")
+    inside: list[Counter[str]] = [Counter() for _ in range(clusters)]
+    overall: Counter[str] = Counter()
+    for text, number in zip(texts, cluster.tolist(), strict=True):
+        words = {word for word in WORD.findall(text[:2000].lower()) if word not in light}
+        inside[number].update(words)
+        overall.update(words)
+    total = max(1, len(texts))
+    named = []
+    for counts in inside:
+        scored = {
+            word: count * math.log(1 + total / overall[word]) * count / overall[word] for word, count in counts.items()
+        }
+        best = sorted(scored, key=lambda word: (-scored[word], word))[:WORDS]
+        named.append(tuple(best))
+    return named
+
+
+def similarity_histogram(vectors: np.ndarray) -> tuple[int, ...]:
+    """Counts of each row's cosine to its nearest other row, in 20 equal bins from 0 to 1."""
+    import numpy as np
+
+    if len(vectors) < 2:
+        return ()
+    best = top_neighbors(vectors, vectors, 1, skip_self=True)[0][:, 0]
+    return tuple(np.histogram(np.clip(best, 0, 1), bins=20, range=(0, 1))[0].tolist())
+
+
+def map_samples(seen: Seen, reference_texts: Sequence[str] | None) -> tuple[Sample, ...]:
+    """Some prompts and reference rows on the two axes on which they differ most."""
+    import numpy as np
+
+    if len(seen.vectors) < 3:
+        return ()
+    groups = [("kept", seen.vectors[:MAP_ROWS], list(seen.texts)[:MAP_ROWS])]
+    if seen.reference is not None and reference_texts is not None and len(reference_texts) == len(seen.reference):
+        groups.append(("reference", seen.reference[:MAP_ROWS], list(reference_texts)[:MAP_ROWS]))
+    both = np.concatenate([vectors for _, vectors, _ in groups]).astype(np.float64)
+    axes = np.linalg.eigh(np.cov(both, rowvar=False))[1][:, ::-1][:, :2]
+    places = (both - both.mean(axis=0)) @ axes
+    labels = [(group, text) for group, _, texts in groups for text in texts]
+    return tuple(
+        Sample(x=round(float(x), 4), y=round(float(y), 4), text=" ".join(text[:MAP_TEXT].split()), group=group)
+        for (x, y), (group, text) in zip(places, labels, strict=True)
+    )

@@ -1,0 +1,184 @@
+"""A prompt set: texts with their ids, licenses and sources, over an Arrow table that keeps every input column."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curate.artifact import atomic_file
+from curate.errors import PromptsError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TEXT_COLUMNS = ("prompt", "text", "instruction", "question")
+CHAT_COLUMNS = ("messages", "conversations")
+LICENSE_COLUMNS = ("license", "licence")
+SOURCE_COLUMNS = ("source",)
+MIXED = b"curate.mixed"
+"""Field metadata of a column whose values had no one Arrow type and are kept as JSON text."""
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """A line that could not be used, and why; it cost itself, not the file."""
+
+    place: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}"
+
+
+@dataclass(frozen=True, eq=False)
+class PromptSet:
+    """Prompts in the order of their file; ``table`` has one row for each of ``texts``."""
+
+    ids: list[str]
+    texts: list[str]
+    table: pa.Table
+    sha256: str
+    """Digest of the file or files they were read from."""
+    place: str = ""
+    """What they were read from, for messages."""
+    text_column: str = "prompt"
+    licenses: list[str] | None = None
+    """None where no column tells."""
+    sources: list[str] | None = None
+    bad_lines: tuple[BadLine, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: Sequence[int]) -> PromptSet:
+        """The same set with these rows only, in this order."""
+        import pyarrow as pa
+
+        return replace(
+            self,
+            ids=[self.ids[row] for row in rows],
+            texts=[self.texts[row] for row in rows],
+            table=self.table.take(pa.array(rows, type=pa.int64())),
+            licenses=None if self.licenses is None else [self.licenses[row] for row in rows],
+            sources=None if self.sources is None else [self.sources[row] for row in rows],
+        )
+
+
+def find_column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The first wanted name that is there, compared without regard to case."""
+    there = {name.strip().lower(): name for name in reversed(names)}
+    return next((there[name] for name in wanted if name in there), None)
+
+
+def find_text_column(names: Sequence[str], *, column: str | None, place: str) -> str:
+    """The column the prompts stand in.
+
+    Raises:
+        PromptsError: the named column is not there, or none of the usual ones is.
+    """
+    if column is not None:
+        if column not in names:
+            raise PromptsError(f"{place}: no column {column!r}", hint=f"it has: {', '.join(list(names)[:12])}")
+        return column
+    found = find_column(names, (*TEXT_COLUMNS, *CHAT_COLUMNS))
+    if found is None:
+        listed = ", ".join(list(names)[:12]) or "nothing"
+        raise PromptsError(f"{place}: no prompt column; it has: {listed}", hint="name one with --column")
+    return found
+
+
+def text_of(value: Any) -> str | None:  # noqa: ANN401 – any JSON value
+    """The prompt in one cell: the text itself, or the user turns of a chat; None if it is neither."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        turns = [turn_text(turn) for turn in value]
+        return None if None in turns else "\n".join(turn for turn in turns if turn)
+    return None
+
+
+def turn_text(turn: Any) -> str | None:  # noqa: ANN401 – any JSON value
+    """What the user says in one chat turn; empty for other roles, None if it is no turn."""
+    if not isinstance(turn, dict):
+        return None
+    role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+    if role not in ("user", "human"):
+        return ""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        return " ".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else None
+
+
+def mend(text: str) -> str:
+    """The text with lone surrogates replaced, so that it can be written as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def write_prompts(path: Path, prompts: PromptSet) -> None:
+    """Write every input column as JSONL, CSV or Parquet, by the file's ending (JSONL where it says nothing)."""
+    with atomic_file(path) as stream:
+        ending = path.suffix.lower()
+        if ending in (".parquet", ".pq"):
+            import pyarrow.parquet as pq
+
+            pq.write_table(prompts.table, stream, compression="zstd")
+        elif ending == ".csv":
+            import csv
+            import io
+
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+            writer = csv.writer(text)
+            writer.writerow(prompts.table.column_names)
+            for row in rows_of(prompts):
+                writer.writerow(cell_text(value) for value in row.values())
+            text.detach()
+        else:
+            import json
+
+            for row in rows_of(prompts):
+                stream.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
+
+
+def cell_text(value: Any) -> str:  # noqa: ANN401 – any JSON value
+    """A value as it stands in a CSV cell."""
+    import json
+
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def rows_of(prompts: PromptSet) -> Any:  # noqa: ANN401 – an iterator of JSON objects
+    """The input rows one by one, mixed columns as they were."""
+    import json
+
+    table = prompts.table
+    mixed = {entry.name for entry in table.schema if entry.metadata and MIXED in entry.metadata}
+    for batch in table.to_batches(max_chunksize=4096):
+        for row in batch.to_pylist():
+            for name in mixed:
+                row[name] = None if row[name] is None else json.loads(row[name])
+            yield row
+
+
+def arrow_column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
+    """One Arrow column; values of no one type are kept as JSON text and marked so."""
+    import json
+
+    import pyarrow as pa
+
+    try:
+        array = pa.array([mend(value) if isinstance(value, str) else value for value in values])
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        texts = [None if value is None else mend(json.dumps(value)) for value in values]
+        return pa.field(name, pa.string(), metadata={MIXED: b"1"}), pa.array(texts, type=pa.string())
+    return pa.field(name, array.type), array

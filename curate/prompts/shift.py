@@ -1,0 +1,184 @@
+"""How far a prompt set lies from a reference: one function a distance, with the reference fixing every scale.
+
+What a student gets wrong on the reference grows with these, slowly at first and steeply once on-target prompts run
+out (docs/metrics.md); none of them is proportional to it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from curate.prompts.domain import domain_scores, held_out_scores
+from curate.prompts.results import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+PERMUTATIONS = 200
+RESAMPLES = 200
+QUANTILE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """Two samples of unit vectors: the prompts' and the reference's."""
+
+    vectors: np.ndarray
+    reference: np.ndarray
+    seed: int = 0
+
+
+def sqrt_mmd(seen: Compared) -> Metric:
+    """Square root of the squared maximum mean discrepancy (Gretton et al. 2012), with a permutation p.
+
+    V-statistic, RBF kernel, bandwidth the median distance within the reference: 0 to itself, at most about 1, and
+    linear in the off-topic share of a mixture. The interval is from the spread of a bootstrap.
+    """
+    import numpy as np
+
+    kernel = rbf_kernel(np.concatenate([seen.vectors, seen.reference]), median_distance(seen.reference))
+    m, n = len(seen.vectors), len(seen.reference)
+    generator = np.random.default_rng(seed=seen.seed)
+    signs = np.concatenate([np.full(m, 1 / m), np.full(n, -1 / n)])
+    value = root(quadratic(signs[None, :], kernel)[0])
+    shuffled = quadratic(np.stack([generator.permutation(signs) for _ in range(PERMUTATIONS)]), kernel)
+    p = (1 + int((np.sqrt(np.maximum(shuffled, 0)) >= value - 1e-12).sum())) / (1 + PERMUTATIONS)
+    drawn = np.concatenate(
+        [
+            generator.multinomial(m, np.full(m, 1 / m), RESAMPLES) / m,
+            -generator.multinomial(n, np.full(n, 1 / n), RESAMPLES) / n,
+        ],
+        axis=1,
+    )
+    half = 1.96 * float(np.std(np.sqrt(np.maximum(quadratic(drawn, kernel), 0)), ddof=1))
+    chance = root(float(np.quantile(shuffled, 0.95)))
+    note = f"p = {p:.3f}; by chance up to {chance:.3f}"
+    return Metric(value=value, low=max(0.0, value - half), high=value + half, note=note)
+
+
+def permutation_p(metric: Metric) -> float:
+    """The p of a metric that was measured with one."""
+    return float(metric.note.split("p = ")[1].split(";")[0])
+
+
+def quadratic(weights: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """(draws,) w'Kw for each row of weights."""
+    product: np.ndarray = ((weights @ kernel) * weights).sum(axis=1)
+    return product
+
+
+def root(value: float) -> float:
+    """The square root of what is 0 but for rounding, too."""
+    return math.sqrt(max(value, 0.0))
+
+
+def squared_distances(vectors: np.ndarray) -> np.ndarray:
+    """(rows, rows) squared Euclidean distances."""
+    import numpy as np
+
+    wide = vectors.astype(np.float64)
+    norms = (wide**2).sum(axis=1)
+    distances: np.ndarray = np.maximum(norms[:, None] + norms[None, :] - 2 * wide @ wide.T, 0.0)
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def median_distance(vectors: np.ndarray) -> float:
+    """The median distance of two different rows; 1 where all are equal."""
+    import numpy as np
+
+    upper = np.triu_indices(len(vectors), k=1)
+    found = np.sqrt(squared_distances(vectors)[upper])
+    median = float(np.median(found)) if len(found) else 0.0
+    return median if median > 1e-9 else 1.0
+
+
+def rbf_kernel(vectors: np.ndarray, bandwidth: float) -> np.ndarray:
+    """(rows, rows) exp(-d²/2s²)."""
+    import numpy as np
+
+    kernel: np.ndarray = np.exp(squared_distances(vectors) / (-2 * bandwidth**2))
+    return kernel
+
+
+def sqrt_energy(seen: Compared) -> Metric:
+    """Square root of the energy distance (Székely and Rizzo 2013), as a V-statistic: 0 to itself."""
+    import numpy as np
+
+    distances = np.sqrt(squared_distances(np.concatenate([seen.vectors, seen.reference])))
+    m, n = len(seen.vectors), len(seen.reference)
+    signs = np.concatenate([np.full(m, 1 / m), np.full(n, -1 / n)])
+    return Metric(value=root(-float(quadratic(signs[None, :], distances)[0])))
+
+
+def frechet(seen: Compared) -> Metric:
+    """Fréchet distance of two Gaussians (Dowson and Landau 1982), not squared; has a floor in small samples."""
+    import numpy as np
+
+    if min(len(seen.vectors), len(seen.reference)) < 2:
+        return Metric(value=None, note="needs two rows on each side")
+    one, two = seen.vectors.astype(np.float64), seen.reference.astype(np.float64)
+    first, second = np.cov(one, rowvar=False), np.cov(two, rowvar=False)
+    values, axes = np.linalg.eigh(first)
+    half = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
+    cross = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ second @ half), 0)).sum()
+    gap = ((one.mean(axis=0) - two.mean(axis=0)) ** 2).sum()
+    return Metric(value=root(float(gap + np.trace(first) + np.trace(second) - 2 * cross)))
+
+
+def c2st_auc(seen: Compared) -> Metric:
+    """How well a linear classifier tells the two sets apart, five-fold held out: 0.5 cannot, 1 always."""
+    import numpy as np
+
+    rows = np.concatenate([seen.vectors, seen.reference]).astype(np.float64)
+    labels = np.concatenate([np.ones(len(seen.vectors)), -np.ones(len(seen.reference))])
+    if min(len(seen.vectors), len(seen.reference)) < 10:
+        return Metric(value=None, note="needs ten rows on each side")
+    rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+    fold = np.random.default_rng(seen.seed).permutation(len(rows)) % 5
+    scores = np.zeros(len(rows))
+    for number in range(5):
+        train, test = fold != number, fold == number
+        gram = rows[train].T @ rows[train] + 0.01 * train.sum() * np.eye(rows.shape[1]) / rows.shape[1]
+        scores[test] = rows[test] @ np.linalg.solve(gram, rows[train].T @ labels[train])
+    order = scores.argsort(kind="stable").argsort(kind="stable") + 1.0
+    m = len(seen.vectors)
+    return Metric(value=float((order[labels > 0].sum() - m * (m + 1) / 2) / (m * len(seen.reference))))
+
+
+def off_target_share(seen: Compared) -> Metric:
+    """Least share of prompts that must lie off the reference: more fall under its own 5 % mark than 5 %.
+
+    Blind to prompts that are on the topic one by one but too many of a kind: those show in ``sqrt_mmd``.
+    """
+    import numpy as np
+
+    k = min(5, max(1, len(seen.reference) - 1))
+    threshold = float(np.quantile(held_out_scores(seen.reference, k, seed=seen.seed), 1 - QUANTILE))
+    under = float((domain_scores(seen.vectors, seen.reference, k) < threshold).mean())
+    low, high = wilson(under, len(seen.vectors))
+    return Metric(value=excess(under), low=excess(low), high=excess(high))
+
+
+def excess(under: float) -> float:
+    """The share above what the reference itself would have under its mark."""
+    return max(0.0, (under - (1 - QUANTILE)) / QUANTILE)
+
+
+def wilson(share: float, rows: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share."""
+    z = 1.96
+    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
+    half = z * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5 / (1 + z * z / rows)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+DistanceFunction = Callable[[Compared], Metric]
+
+DISTANCES: dict[str, DistanceFunction] = {
+    function.__name__: function for function in (sqrt_mmd, off_target_share, c2st_auc, sqrt_energy, frechet)
+}
+"""Every distance by name; policies, reports and JSON go by these names."""

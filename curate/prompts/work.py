@@ -1,0 +1,68 @@
+"""What a filter is given: the prompts that are left, and what they are held against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from curate.gate import Finding, RowJudge, Verdict
+from curate.progress import Progress, silent
+from curate.prompts.promptset import PromptSet
+from curate.prompts.store import VectorStore
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Gone(NamedTuple):
+    """A row that a filter drops, and why."""
+
+    row: int
+    reason: str
+    score: float | None = None
+    because_of: str | None = None
+
+
+@dataclass
+class Work:
+    """One filter's view of the job; nothing in it changes but the notes."""
+
+    prompts: PromptSet
+    reference: PromptSet | None = None
+    benchmarks: tuple[PromptSet, ...] = ()
+    store: VectorStore | None = None
+    judge: RowJudge | None = None
+    tokenizer: str | None = None
+    progress: Progress = silent
+    notes: list[str] = field(default_factory=list)
+    judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
+
+    def on(self, prompts: PromptSet) -> Work:
+        """The same job for what is left."""
+        return replace(self, prompts=prompts)
+
+    def vectors(self, prompts: PromptSet) -> np.ndarray:
+        """(rows, dimensions) unit vectors of some prompts."""
+        if self.store is None:
+            from curate.prompts.embed import load_embedder
+
+            self.store = VectorStore(load_embedder("default"))
+        return self.store(prompts.texts, progress=self.progress)
+
+    def finding(self, row: int) -> Finding | None:
+        """What the row judge says of a row; None where there is no judge or nothing to judge."""
+        licenses, sources = self.prompts.licenses, self.prompts.sources
+        if self.judge is None or (licenses is None and sources is None):
+            return None
+        pair = (licenses[row] if licenses else "", sources[row] if sources else "")
+        if pair not in self.judged:
+            self.judged[pair] = self.judge(*pair)
+        return self.judged[pair]
+
+    def rank(self) -> list[int]:
+        """Rows in the order in which duplicates prefer them: license allowed, then under review, then the earliest."""
+        if self.judge is None:
+            return list(range(len(self.prompts)))
+        found = [self.finding(row) for row in range(len(self.prompts))]
+        severity = [Verdict.REVIEW.severity if one is None else one.effective.severity for one in found]
+        return sorted(range(len(severity)), key=lambda row: (severity[row], row))

@@ -1,0 +1,261 @@
+"""Charts of a prompt set: the map, similarity, what was dropped, and clusters against the reference."""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import isfinite
+from typing import Any
+
+from curate.prompts.results import Cluster, FilterReport, Sample
+from curate.report.figures import OTHER, Figure, LegendEntry, Panel, group_legend, spread
+from curate.report.numbers import format_number, format_share
+from curate.report.svg import AXIS_CELLS, BLUE, GREY, INK, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
+from curate.report.text import bound_text, shorten
+
+MAP_POINTS = 2000
+"""Drawn at most; captions count them all."""
+MAP_SIZE = (720, 460)
+HOVER_CHARS = 140
+BAR_STEP = 28
+
+
+def prompt_map(samples: Sequence[Sample]) -> Figure | None:
+    """Prompts as points, near where alike; none without points."""
+    shown = [sample for sample in samples if isfinite(sample.x) and isfinite(sample.y)]
+    if not shown:
+        return None
+    legend = group_legend(dict(Counter(sample.group for sample in shown)))
+    names = {entry.label for entry in legend}
+    places: dict[str, list[int]] = {entry.label: [] for entry in legend}
+    for place, sample in enumerate(shown):
+        places[sample.group if sample.group in names else OTHER].append(place)
+    drawn = {label: spread(group, max(30, MAP_POINTS * len(group) // len(shown))) for label, group in places.items()}
+    rows = [_map_row(shown[place], label) for label, group in drawn.items() for place in group]
+    counted = ", ".join(f"{entry.label} {entry.count:,}" for entry in legend)
+    cut = f" {len(rows):,} of them are drawn." if len(rows) < len(shown) else ""
+    return Figure(
+        name="map",
+        title="Map of prompts",
+        caption=f"{len(shown):,} prompts, near each other where their meaning is: {counted}.{cut} "
+        "Point at one to read it.",
+        panels=(Panel(svg=draw(_map_chart(legend), rows, name="map", label=f"Map of prompts: {counted}")),),
+        legend=legend,
+        headers=("group", "for example"),
+        rows=tuple(
+            (label, bound_text(shown[place].text, HOVER_CHARS))
+            for label, group in drawn.items()
+            for place in spread(group, 3)
+        ),
+        is_wide=True,
+    )
+
+
+def _map_row(sample: Sample, label: str) -> Row:
+    """One point of the map."""
+    text = f"{sample.group}: {bound_text(sample.text, HOVER_CHARS)}"
+    return {"x": round(sample.x, 4), "y": round(sample.y, 4), "group": label, "text": text}
+
+
+def _map_chart(legend: Sequence[LegendEntry]) -> Any:  # noqa: ANN401 – an Altair chart
+    """One layer a group, so that each can be hidden by the page's style alone."""
+    alt = load_altair()
+    x = alt.X("x:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=12))
+    y = alt.Y("y:Q", axis=None, scale=alt.Scale(zero=False, nice=False, padding=12))
+    layers = [
+        alt.Chart(alt.NamedData("rows"))
+        .transform_filter(alt.FieldEqualPredicate(field="group", equal=entry.label))
+        .mark_point(
+            filled=True,
+            shape=entry.shape,
+            color=entry.colour,
+            size=26 if entry.label in ("kept", "reference") else 46,
+            opacity=0.5 if entry.label == "reference" else 0.85,
+        )
+        .encode(x=x, y=y, description="text:N")
+        for entry in legend
+    ]
+    return styled(alt.layer(*layers).properties(width=MAP_SIZE[0], height=MAP_SIZE[1]))
+
+
+def similarity_histogram(counts: Sequence[int]) -> Figure | None:
+    """How alike each prompt is to its nearest neighbour; none without counts."""
+    total = sum(counts)
+    if not total:
+        return None
+    width = 1 / len(counts)
+    rows: list[Row] = [
+        {
+            "low": round(i * width, 4),
+            "high": round((i + 1) * width, 4),
+            "count": count,
+            "text": f"{count:,} prompts between {i * width:.2f} and {(i + 1) * width:.2f}",
+        }
+        for i, count in enumerate(counts)
+    ]
+    alike = sum(count for i, count in enumerate(counts) if i * width >= 0.9 - 1e-9)
+    alt = load_altair()
+    axis = alt.Axis(grid=False, values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
+    chart = (
+        alt.Chart(alt.NamedData("rows"), width=PANEL_WIDTH, height=180, autosize=fit_width(alt))
+        .mark_bar(color=BLUE)
+        .encode(
+            x=alt.X("low:Q", bin="binned", title="cosine to the nearest neighbour", axis=axis),
+            x2="high:Q",
+            y=alt.Y("count:Q", title="prompts", axis=alt.Axis(tickCount=4)),
+            description="text:N",
+        )
+    )  # fmt: skip
+    caption = (
+        f"Of {total:,} prompts, {alike:,} ({format_share(alike / total)}) have a neighbour at a cosine of 0.9 or above."
+    )
+    return Figure(
+        name="similarity",
+        title="How alike the prompts are",
+        caption=caption,
+        panels=(Panel(svg=draw(styled(chart), rows, name="similarity", label=caption)),),
+        headers=("cosine from", "to", "prompts"),
+        rows=tuple((f"{row['low']:.2f}", f"{row['high']:.2f}", f"{row['count']:,}") for row in rows if row["count"]),
+    )
+
+
+def drops_by_filter(report: FilterReport) -> Figure | None:
+    """Rows kept, and dropped by each filter; none if nothing was read."""
+    if not report.rows_read:
+        return None
+    counts = [("kept", report.rows_kept), *((count.name, count.dropped) for count in report.filters)]
+    if report.rows_unreadable:
+        counts.append(("unreadable", report.rows_unreadable))
+    rows: list[Row] = [
+        {
+            "what": shorten(bound_text(what, 40), AXIS_CELLS),
+            "count": count,
+            "shown": f"{count:,}",
+            "colour": BLUE if what == "kept" else PALETTE[0],
+            "text": f"{bound_text(what, 40)}: {count:,} of {report.rows_read:,} rows",
+        }
+        for what, count in counts
+    ]
+    dropped = report.rows_read - report.rows_kept
+    caption = (
+        f"Of {report.rows_read:,} rows, {report.rows_kept:,} were kept "
+        f"({format_share(report.rows_kept / report.rows_read)}) and {dropped:,} dropped."
+    )
+    return Figure(
+        name="drops",
+        title="Kept and dropped",
+        is_open=True,
+        caption=caption,
+        panels=(Panel(svg=draw(bars([row["what"] for row in rows]), rows, name="drops", label=caption)),),
+        headers=("filter", "rows in", "dropped", "share"),
+        rows=tuple(
+            (count.name, f"{count.rows_in:,}", f"{count.dropped:,}", _share(count.dropped, count.rows_in))
+            for count in report.filters
+        ),
+    )
+
+
+def bars(order: Sequence[object]) -> Any:  # noqa: ANN401 – an Altair chart
+    """Horizontal bars with their numbers at the end: rows of what, count, shown, colour, text."""
+    alt = load_altair()
+    y = alt.Y("what:N", sort=list(order), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
+    plain = alt.Chart(alt.NamedData("rows")).encode(y=y)
+    bar = plain.mark_bar(height={"band": 0.62}).encode(
+        x=alt.X("count:Q", axis=None, scale=alt.Scale(padding=0)),
+        color=alt.Color("colour:N", scale=None),
+        description="text:N",
+    )
+    number = plain.mark_text(align="left", dx=6, color=INK, fontSize=12).encode(x="count:Q", text="shown:N")
+    height = BAR_STEP * max(len(order), 1)
+    return styled(alt.layer(bar, number).properties(width=PANEL_WIDTH, height=height, autosize=fit_width(alt)))
+
+
+def cluster_shares(clusters: Sequence[Cluster], limit: int = 12) -> Figure | None:
+    """The largest clusters, each with its share of the prompts and of the reference; none without clusters."""
+    ranked = sorted(clusters, key=lambda cluster: (-max(cluster.share, cluster.reference_share or 0), cluster.words))
+    if not ranked:
+        return None
+    names = [_cluster_name(place, cluster) for place, cluster in enumerate(ranked)]
+    rows: list[Row] = []
+    for name, cluster in list(zip(names, ranked, strict=True))[:limit]:
+        shares = [("prompts", cluster.share, BLUE), ("reference", cluster.reference_share, GREY)]
+        rows += [
+            {"what": name, "series": series, "share": share, "colour": colour,
+             "text": f"{name}: {format_share(share)} of the {series}"}
+            for series, share, colour in shares
+            if share is not None
+        ]  # fmt: skip
+    compared = any(cluster.reference_share is not None for cluster in ranked)
+    caption = _cluster_caption(ranked, compared)
+    legend = [LegendEntry(label="prompts", colour=BLUE, shape="square")]
+    legend += [LegendEntry(label="reference", colour=GREY, shape="square")] if compared else []
+    svg = draw(_pairs([str(row["what"]) for row in rows]), rows, name="clusters", label=caption)
+    return Figure(
+        name="clusters",
+        title="Clusters against the reference" if compared else "Clusters",
+        is_open=True,
+        caption=caption,
+        panels=(Panel(svg=svg),),
+        legend=tuple(legend),
+        headers=("cluster", "share", "reference", "ratio"),
+        rows=tuple(
+            (name, format_share(cluster.share), format_share(cluster.reference_share), _times(cluster))
+            for name, cluster in zip(names, ranked, strict=True)
+        ),
+    )
+
+
+def _cluster_caption(clusters: Sequence[Cluster], compared: bool) -> str:
+    """How many clusters there are, and the one that says most."""
+    count = f"{len(clusters)} clusters." if len(clusters) > 1 else "One cluster."
+    if not compared:
+        largest = max(clusters, key=lambda cluster: cluster.share)
+        return f"{count} The largest, “{_words(largest)}”, holds {format_share(largest.share)} of the prompts."
+    furthest = max(clusters, key=lambda cluster: abs(cluster.share - (cluster.reference_share or 0)))
+    return (
+        f"{count} Furthest apart is “{_words(furthest)}”: {format_share(furthest.share)} of the prompts, "
+        f"{format_share(furthest.reference_share or 0)} of the reference."
+    )
+
+
+def _pairs(order: Sequence[str]) -> Any:  # noqa: ANN401 – an Altair chart
+    """A pair of thin bars a name: prompts above, reference below."""
+    alt = load_altair()
+    names = list(dict.fromkeys(order))
+    chart = (
+        alt.Chart(alt.NamedData("rows"))
+        .mark_bar()
+        .encode(
+            y=alt.Y("what:N", sort=names, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8)),
+            yOffset=alt.YOffset("series:N", sort=["prompts", "reference"]),
+            x=alt.X("share:Q", title="share", axis=alt.Axis(format="%", tickCount=4)),
+            color=alt.Color("colour:N", scale=None),
+            description="text:N",
+        )
+    )
+    return styled(chart.properties(width=PANEL_WIDTH, height=BAR_STEP * len(names), autosize=fit_width(alt)))
+
+
+def _cluster_name(place: int, cluster: Cluster) -> str:
+    """A cluster by its first words; numbered, for words may repeat."""
+    return shorten(f"{place + 1} {_words(cluster)}".rstrip(), AXIS_CELLS)
+
+
+def _words(cluster: Cluster) -> str:
+    """The first words of a cluster."""
+    return " ".join(bound_text(word, 16) for word in cluster.words[:3])
+
+
+def _times(cluster: Cluster) -> str:
+    """How many times its share of the reference a cluster takes of the prompts."""
+    if not cluster.reference_share:
+        return "–"
+    return f"{format_number(cluster.share / cluster.reference_share, 2)}×"
+
+
+def _share(part: int, whole: int) -> str:
+    """A part as per cent of a whole that may be empty."""
+    return format_share(part / whole) if whole else "–"
+
+
+def fit_width(alt: Any) -> Any:  # noqa: ANN401 – Altair and one of its values
+    """Total width as given, labels included."""
+    return alt.AutoSizeParams(type="fit-x", contains="padding")

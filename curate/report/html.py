@@ -1,0 +1,140 @@
+"""Self-contained HTML pages for a decision, a prompt set and a run: no script, no network, nothing to load."""
+
+from collections.abc import Sequence
+
+from curate.artifact import Value
+from curate.distillation.results import TrainingReport
+from curate.gate import Verdict, worst
+from curate.licenses.decision import Decision
+from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
+from curate.report.markup import render
+from curate.report.page_views import DecisionView, PromptsView, view_decision, view_prompts, view_training
+from curate.report.recipe import quality_sentence
+from curate.report.text import compared_models
+from curate.report.views import VERDICT_WORDS, FindingsView, StepLine, Tone
+
+__all__ = ["StepLine", "decision_page", "prompts_page", "run_page"]
+
+
+class DecisionPart(Value):
+    """A decision within a run's page."""
+
+    id: str
+    label: str
+    view: DecisionView
+
+
+class Reason(Value):
+    """A line of a run's banner."""
+
+    label: str
+    text: str
+
+
+def decision_page(decision: Decision) -> str:
+    """May this model teach? The verdict, what decided it, what it was made from, by which rules."""
+    return render("decision.html.j2", view=view_decision(decision))
+
+
+def prompts_page(
+    diversity: DiversityReport | None,
+    shift: ShiftReport | None = None,
+    filters: FilterReport | None = None,
+    decision: PromptDecision | None = None,
+) -> str:
+    """Are these prompts worth asking? The map, what was dropped, how varied they are, how far from the reference.
+
+    Raises:
+        MissingExtra: charts need altair and vl-convert.
+    """
+    return render("prompts.html.j2", view=view_prompts(diversity, shift, filters, decision))
+
+
+def run_page(
+    *,
+    title: str,
+    steps: Sequence[StepLine],
+    teacher: Decision | None = None,
+    base: Decision | None = None,
+    filters: FilterReport | None = None,
+    diversity: DiversityReport | None = None,
+    shift: ShiftReport | None = None,
+    prompt_decision: PromptDecision | None = None,
+    training: TrainingReport | None = None,
+    baseline: TrainingReport | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """A whole run: its steps, both gates, the prompts and the student, as far as it came.
+
+    Raises:
+        MissingExtra: charts need altair and vl-convert.
+    """
+    asked = (("teacher", "Teacher", teacher), ("base", "Base of the student", base))
+    decisions = [
+        DecisionPart(id=id_, label=label, view=view_decision(decision)) for id_, label, decision in asked if decision
+    ]
+    has_prompts = any(part is not None for part in (filters, diversity, shift, prompt_decision))
+    prompts = view_prompts(diversity, shift, filters, prompt_decision) if has_prompts else None
+    tone, word, reasons = _run_verdict(steps, decisions, prompts, training, baseline)
+    contents = [("steps", "Steps")] if steps else []
+    contents += [(part.id, part.label) for part in decisions]
+    contents += [("prompts", "Prompts")] if prompts else []
+    contents += [("student", "Student")] if training else []
+    view = {
+        "title": title,
+        "tone": tone,
+        "word": word,
+        "reasons": reasons,
+        "steps": steps,
+        "decisions": decisions,
+        "prompts": prompts,
+        "training": view_training(training, baseline) if training else None,
+        "notes": notes,
+        "contents": contents,
+    }
+    return render("run.html.j2", view=view)
+
+
+def _run_verdict(
+    steps: Sequence[StepLine],
+    decisions: Sequence[DecisionPart],
+    prompts: PromptsView | None,
+    training: TrainingReport | None,
+    baseline: TrainingReport | None,
+) -> tuple[Tone, str, list[Reason]]:
+    """What a reader should know of a run within five seconds."""
+    reasons = [Reason(label=part.label, text=_gate_line(part.view)) for part in decisions]
+    verdicts = [part.view.decision.verdict for part in decisions]
+    if prompts and prompts.decision and prompts.findings:
+        verdicts.append(prompts.decision.verdict)
+        reasons.append(Reason(label="Prompts", text=prompts.sentence + _because(prompts.findings)))
+    if training:
+        reasons.append(Reason(label="Student", text=_student_line(training, baseline)))
+    latest = {step.name: step for step in steps}.values()
+    broken = [step for step in latest if step.tone == "deny"]
+    gates = worst(verdicts) if verdicts else None
+    if gates is not None and gates is not Verdict.ALLOW:
+        return ("deny" if gates is Verdict.DENY else "review"), VERDICT_WORDS[gates.value], reasons
+    if broken:
+        failures = [Reason(label=f"Step {step.name}", text=step.note or step.status) for step in broken]
+        return "deny", "Failed", [*failures, *reasons]
+    if any(step.tone == "review" for step in latest):
+        return "review", "Unfinished", reasons
+    if gates is None:
+        return "quiet", "No verdict yet", [*reasons, Reason(label="", text="No gate has decided.")]
+    return "allow", "Allowed and distilled" if training else VERDICT_WORDS[gates.value], reasons
+
+
+def _gate_line(view: DecisionView) -> str:
+    """A license decision in a sentence or two."""
+    return f"{view.decision.ref}. {view.sentence}{_because(view.findings)}"
+
+
+def _because(view: FindingsView) -> str:
+    """The first finding that decided, if the verdict is not allow."""
+    return f" {view.decisive[0].finding.message}" if view.decisive else ""
+
+
+def _student_line(training: TrainingReport, baseline: TrainingReport | None) -> str:
+    """What came of the distillation, in the measure that says most."""
+    return f"{training.config.student.name}. {quality_sentence(compared_models(training, baseline))}"

@@ -1,0 +1,151 @@
+"""Each page's value: everything its template prints, worked out and drawn."""
+
+from curate.artifact import Value
+from curate.distillation.results import TrainingReport
+from curate.licenses.decision import Decision
+from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
+from curate.report.figures import Figure
+from curate.report.numbers import ABSENT, format_number
+from curate.report.recipe import loss_terms, settings, training_digests
+from curate.report.text import compared_models
+from curate.report.views import (
+    MAX_NODES,
+    FindingsView,
+    TreeNode,
+    case_line,
+    metric_rows,
+    prompt_sentence,
+    verdict_sentence,
+    view_drops,
+    view_findings,
+    view_tree,
+)
+
+Rows = tuple[tuple[str, ...], ...]
+
+
+class DecisionView(Value):
+    """A decision as its page shows it."""
+
+    decision: Decision
+    sentence: str
+    case: str
+    findings: FindingsView
+    trees: tuple[TreeNode, ...]
+    digest: str
+    most_nodes: int = MAX_NODES
+
+
+class PromptsView(Value):
+    """A prompt set as its page shows it; what was not measured is absent."""
+
+    rows: int
+    diversity: DiversityReport | None = None
+    shift: ShiftReport | None = None
+    filters: FilterReport | None = None
+    decision: PromptDecision | None = None
+    sentence: str = ""
+    findings: FindingsView | None = None
+    dropped: Rows = ()
+    diversity_rows: Rows = ()
+    shift_rows: Rows = ()
+    map: Figure | None = None
+    drops: Figure | None = None
+    similarity: Figure | None = None
+    clusters: Figure | None = None
+    digests: Rows = ()
+
+
+class TrainingView(Value):
+    """A distillation as a run's page shows it."""
+
+    report: TrainingReport
+    quality: Figure | None
+    cost: Figure | None
+    losses: Figure | None
+    terms: Rows
+    settings: Rows
+    digests: Rows
+
+
+def view_decision(decision: Decision) -> DecisionView:
+    """A decision, worked out for its page."""
+    return DecisionView(
+        decision=decision,
+        sentence=verdict_sentence(decision),
+        case=case_line(decision.case),
+        findings=view_findings(decision.findings, decision.verdict),
+        trees=view_tree(decision.lineage, decision.findings),
+        digest=decision.digest(),
+    )
+
+
+def view_prompts(
+    diversity: DiversityReport | None,
+    shift: ShiftReport | None,
+    filters: FilterReport | None,
+    decision: PromptDecision | None,
+) -> PromptsView:
+    """A prompt set, worked out and drawn."""
+    from curate.report import charts
+
+    counted = (decision and decision.rows, diversity and diversity.rows, shift and shift.rows)
+    clusters = (shift.clusters if shift else ()) or (diversity.clusters if diversity else ())
+    return PromptsView(
+        rows=next((rows for rows in counted if rows is not None), filters.rows_kept if filters else 0),
+        diversity=diversity,
+        shift=shift,
+        filters=filters,
+        decision=decision,
+        sentence=prompt_sentence(decision) if decision else "",
+        findings=view_findings(decision.findings, decision.verdict) if decision else None,
+        dropped=_dropped_rows(filters) if filters else (),
+        diversity_rows=metric_rows(diversity.metrics) if diversity else (),
+        shift_rows=metric_rows(shift.metrics) if shift else (),
+        map=charts.prompt_map(diversity.map) if diversity else None,
+        drops=charts.drops_by_filter(filters) if filters else None,
+        similarity=charts.similarity_histogram(diversity.similarity_histogram) if diversity else None,
+        clusters=charts.cluster_shares(clusters),
+        digests=_prompt_digests(diversity, shift, filters, decision),
+    )
+
+
+def _dropped_rows(report: FilterReport) -> Rows:
+    """The rows of the table of dropped rows."""
+    return tuple(
+        (drop.id, drop.filter, drop.reason, format_number(drop.score), drop.because_of or ABSENT)
+        for drop in view_drops(report)
+    )
+
+
+def _prompt_digests(
+    diversity: DiversityReport | None,
+    shift: ShiftReport | None,
+    filters: FilterReport | None,
+    decision: PromptDecision | None,
+) -> Rows:
+    """What was read, what came of it and by which policy, by SHA-256."""
+    measured = diversity or shift
+    digests = {
+        "file read": filters.prompts_sha256 if filters else measured.prompts_sha256 if measured else "",
+        "reference": (shift.reference_sha256 if shift else "") or (filters.reference_sha256 if filters else ""),
+        "kept file": decision.file_sha256 if decision else "",
+        "policy": (decision.policy_sha256 if decision else "") or (filters.policy_sha256 if filters else ""),
+        "decision": decision.digest() if decision else "",
+    }
+    return tuple((label, digest) for label, digest in digests.items() if digest)
+
+
+def view_training(report: TrainingReport, baseline: TrainingReport | None) -> TrainingView:
+    """A distillation, worked out and drawn."""
+    from curate.report import charts_training
+
+    return TrainingView(
+        report=report,
+        quality=charts_training.quality_bars(compared_models(report, baseline)),
+        cost=charts_training.footprint_bars(report),
+        losses=charts_training.loss_curves(report.curve),
+        terms=loss_terms(report.config.losses),
+        settings=settings(report),
+        digests=training_digests(report),
+    )

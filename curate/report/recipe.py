@@ -1,0 +1,73 @@
+"""How a student was taught and what came of it, in words and rows for people."""
+
+from collections.abc import Mapping
+
+from curate.distillation.config import LossConfig
+from curate.distillation.results import Quality, TrainingReport
+from curate.report.numbers import format_number
+from curate.report.text import QUALITIES
+
+Rows = tuple[tuple[str, ...], ...]
+
+
+MODEL_PHRASES = {
+    "after": "after",
+    "before": "before",
+    "without KD": "when taught without KD",
+    "teacher": "for the teacher",
+}
+
+
+def quality_sentence(models: Mapping[str, Quality]) -> str:
+    """What came of it, in the measure that says most and was taken on every model."""
+    order = ("accuracy", "kl_to_teacher", "perplexity", "top1_agreement")
+    for field in order:
+        label, spell = QUALITIES[field]
+        values = {model: getattr(models[model], field) for model in MODEL_PHRASES if model in models}
+        if values.get("after") is not None:
+            said = ", ".join(f"{spell(value)} {MODEL_PHRASES[model]}" for model, value in values.items())
+            return f"{label[0].upper()}{label[1:]}: {said}."
+    return ""
+
+
+def loss_terms(losses: LossConfig) -> Rows:
+    """Name, weight and settings of each term of the loss; a weight of 0 is off."""
+    kd, feature, attention = losses.kd, losses.feature, losses.attention
+    terms = (
+        ("task", losses.task, "next token of the answer"),
+        ("KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
+        ("hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
+        ("attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
+    )
+    return tuple((name, format_number(weight), told if weight else "off") for name, weight, told in terms)
+
+
+def settings(report: TrainingReport) -> Rows:
+    """Label and value of what else decided the result."""
+    config, student = report.config, report.config.student
+    kept = ", ".join(map(str, student.keep_layers))
+    origin = student.base or (f"the teacher's layers {kept}" if kept else "nothing")
+    rows = {
+        "student made from": origin,
+        "student's license": student.license,
+        "signals": config.signals,
+        "epochs": str(config.epochs),
+        "learning rate": f"{config.learning_rate:g}, warmed up over {config.warmup_fraction:.0%} of the steps",
+        "batch": f"{config.batch_tokens:,} tokens",
+        "precision": config.precision,
+        "seed": str(config.seed),
+        "speed": f"{format_number(report.tokens_per_s)} tokens a second" if report.tokens_per_s is not None else "",
+        "machine": "; ".join(f"{key} {value}" for key, value in sorted(report.machine.items())),
+        "versions": "; ".join(f"{key} {value}" for key, value in sorted(report.versions.items())),
+    }
+    return tuple((label, value) for label, value in rows.items() if value)
+
+
+def training_digests(report: TrainingReport) -> Rows:
+    """The student, and the two decisions that let it be taught."""
+    return (
+        ("student", report.student_sha256),
+        ("teacher's decision", report.teacher_decision_sha256),
+        ("prompts' decision", report.dataset_decision_sha256),
+        ("this report", report.digest()),
+    )

@@ -1,0 +1,109 @@
+"""The one place that knows the order: preflight, license, prompts, approval, distillation, report."""
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+from curate.artifact import Value, sha256_file
+from curate.errors import CurateError, Denied, NeedsReview
+from curate.policy import Policy, load_policy
+from curate.progress import Progress, silent
+from curate.runs import papers, steps
+from curate.runs.config import RunConfig
+from curate.runs.record import RECORD, RunRecord, RunStatus
+from curate.runs.trail import Trail, one_line
+from curate.runs.workshop import Workshop, policy_place
+
+
+class Outcome(Value):
+    """Where a run ended and how."""
+
+    folder: str
+    record: RunRecord
+    record_sha256: str
+    """Printed last: kept elsewhere, it anchors the whole folder."""
+
+    def text(self) -> str:
+        """A few lines for the terminal."""
+        steps = [f"  {one.name:<12} {one.status:<8} {one.wall_s:8.1f} s  {one.message}" for one in self.record.steps]
+        page = Path(self.folder) / "report.html"
+        report = [f"report: {page}"] if page.is_file() else []
+        head, tail = f"{self.record.status}: {self.folder}", f"run.json sha256 {self.record_sha256}"
+        return "\n".join([head, *(line.rstrip() for line in steps), *report, tail])
+
+
+def unheard(text: str) -> None:
+    """The listener of callers that do not care."""
+
+
+def run_pipeline(
+    config: RunConfig,
+    *,
+    where: Path,
+    reports: Path,
+    today: date,
+    policy: Policy | None = None,
+    resume: Path | None = None,
+    only_gates: bool = False,
+    progress: Progress = silent,
+    say: Callable[[str], None] = unheard,
+) -> Outcome:
+    """Take a run file through every gate to a distilled student.
+
+    Args:
+        config: the resolved run file.
+        where: folder that the file's paths are relative to.
+        reports: folder in which the run's own folder is made.
+        today: the day on which waivers are judged.
+        policy: instead of the one the run file names.
+        resume: a run folder to go on in; steps whose inputs did not change are taken over.
+        only_gates: stop after both gates.
+        progress: listener for the long steps.
+        say: takes one line for people whenever something is decided.
+
+    Raises:
+        Denied, NeedsReview: a gate did not open; the folder holds the whole trail and nothing was trained.
+        CurateError: whatever else broke, after the trail was closed over what is there.
+    """
+    chosen = policy or load_policy(policy_place(config, where))
+    trail = Trail.resume(resume) if resume else Trail.start(reports, config.digest()[:8])
+    say(f"run folder: {trail.root}")
+    shop = Workshop(config=config, where=where, policy=chosen, today=today, trail=trail, progress=progress, say=say)
+    try:
+        status = _go(shop, only_gates=only_gates)
+    except BaseException as error:
+        _close_after(error, shop)
+        raise
+    record = trail.close(status, exit_code=0, message="", config_sha256=config.digest())
+    return Outcome(folder=str(trail.root), record=record, record_sha256=sha256_file(trail.root / RECORD))
+
+
+def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
+    """The order."""
+    steps.preflight(shop)
+    decision = steps.judge_licenses(shop)
+    kept, filtered = steps.filter_prompt_set(shop)
+    diversity, shift = steps.analyze(shop, kept)
+    approval = steps.approve(shop, decision, kept, filtered, diversity, shift)
+    if only_gates:
+        papers.write_report(shop)
+        return "gates passed"
+    training = steps.distill(shop)
+    papers.write_student_papers(shop, decision, approval, training)
+    papers.write_report(shop)
+    return "finished"
+
+
+def _close_after(error: BaseException, shop: Workshop) -> None:
+    """Close the trail over what is there, with a report if a gate said no."""
+    status: RunStatus = "failed"
+    if isinstance(error, Denied):
+        status = "denied"
+    elif isinstance(error, NeedsReview):
+        status = "review"
+    elif isinstance(error, KeyboardInterrupt):
+        status = "interrupted"
+    if status in {"denied", "review"}:
+        papers.write_report(shop)
+    code = error.exit_code if isinstance(error, CurateError) else 130 if status == "interrupted" else 1
+    shop.trail.close(status, exit_code=code, message=one_line(error), config_sha256=shop.config.digest())

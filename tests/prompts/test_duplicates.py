@@ -1,0 +1,143 @@
+"""Duplicates: what is one, what only looks like one, and which of a group stays."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.prompts.duplicates import exact, near, semantic
+from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
+from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
+from curate.prompts.neighbors import similar_pairs
+from curate.prompts.reading import read_prompts
+from curate.prompts.wording import edits, is_typo, same_wording, words_changed_places
+from curate.prompts.work import Work
+from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
+
+
+def work_on(tmp_path: Path, texts: list[str]) -> Work:
+    return Work(read_prompts(write_texts(tmp_path / "p.jsonl", texts)))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "HOW DO I POACH AN EGG?",
+        "how do i poach an egg",
+        "How  do I\tpoach an egg ?",
+        "How do I po\u200bach an egg?",
+        "Ｈｏｗ do I poach an egg?",
+    ],
+)
+def test_case_space_punctuation_and_invisible_letters_make_no_other_prompt(tmp_path: Path, other: str) -> None:
+    gone = exact(work_on(tmp_path, ["How do I poach an egg?", other]))
+    assert [(one.row, one.because_of) for one in gone] == [(1, "r0")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "How do I poahc an egg?",
+        "Hello, how do I poach an egg? Thanks in advance!",
+        "How do I 🥚 poach an egg? 🙏",
+        "Hоw dо I pоach an egg?",
+        "Please how do I poach an egg, thank you",
+    ],
+)
+def test_typing_courtesy_emoji_and_lookalike_letters_are_near(tmp_path: Path, other: str) -> None:
+    gone = near(work_on(tmp_path, ["How do I poach an egg?", other, "What is a fjord?"]))
+    assert [(one.row, one.because_of) for one in gone] == [(1, "r0")]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("Book a table for 4 people at eight", "Book a table for 6 people at eight"),
+        ("Set the oven to 350 degrees", "Set the oven to 351 degrees"),
+        ("Why is my card working abroad?", "Why is my card not working abroad?"),
+        ("What does `parse_csv` return here?", "What does `parse_tsv` return here?"),
+        ("Remind me on Monday to call mum", "Remind me on Friday to call mum"),
+        ("Add 1.5 cups of flour to it", "Add 15 cups of flour to it"),
+    ],
+)
+def test_another_number_negation_or_identifier_makes_another_prompt(tmp_path: Path, one: str, two: str) -> None:
+    assert differ_in_guarded(one, two)
+    work = work_on(tmp_path, [one, two])
+    assert exact(work) == near(work) == semantic(work, threshold=0.5) == []
+
+
+def test_who_beat_whom_is_not_the_same_either_way(tmp_path: Path) -> None:
+    work = work_on(tmp_path, ["Harvard defeated Yale in the final", "Yale defeated Harvard in the final"])
+    assert near(work) == semantic(work) == []
+
+
+def test_the_row_with_the_allowed_license_stays(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"id": "first", "prompt": "Name a river", "license": "CC-BY-NC-4.0"},
+        {"id": "second", "prompt": "Name a river.", "license": "MIT"},
+    ]
+    work = Work(read_prompts(write_jsonl(tmp_path / "p.jsonl", rows)), judge=fake_judge)
+    assert [work.prompts.ids[one.row] for one in exact(work)] == ["first"]
+
+
+def test_a_group_loses_all_but_one_and_names_the_one_that_stays(tmp_path: Path) -> None:
+    texts = ["tune a ukulele today"] * 5
+    gone = near(work_on(tmp_path, texts))
+    assert [one.row for one in gone] == [1, 2, 3, 4]
+    assert {one.because_of for one in gone} == {"r0"}
+
+
+def test_prompts_on_one_topic_are_not_duplicates(tmp_path: Path) -> None:
+    work = work_on(tmp_path, varied())
+    assert exact(work) == near(work) == []
+
+
+def test_typing_errors_are_told_from_other_words() -> None:
+    assert is_typo("accont", "account")
+    assert not is_typo("june", "july")
+    assert not is_typo("card", "cars")
+    assert same_wording("open yesterdays last paymnt", "open yesterdays last payment")
+    assert not same_wording("add a song to my study playlist", "add a song to my party playlist")
+    assert words_changed_places("harvard beat yale badly", "yale beat harvard badly")
+
+
+def test_edits_counts_a_swap_of_neighbours_once() -> None:
+    assert edits("abcd", "abdc") == 1
+    assert edits("kitten", "sitting") == 3
+    assert edits("", "abc") == 3
+
+
+def test_jaccard_is_by_hand() -> None:
+    assert shingles("abcdef") == {"abcd", "bcde", "cdef"}
+    assert jaccard(frozenset("ab"), frozenset("bc")) == pytest.approx(1 / 3)
+
+
+@given(st.text(max_size=60))
+@settings(max_examples=150, deadline=None)
+def test_the_forms_are_idempotent(text: str) -> None:
+    assert exact_form(exact_form(text)) == exact_form(text)
+    assert loose_form(loose_form(text)) == loose_form(text)
+
+
+def test_equal_texts_always_share_a_band() -> None:
+    pairs = candidate_pairs(signatures(["a longer text to sign", "something else entirely", "a longer text to sign"]))
+    assert [0, 2] in pairs.tolist()
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_clustered_search_finds_nearly_every_pair_the_exact_one_finds(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    base = generator.normal(size=(1200, 32))
+    noisy = base[:600] + 0.15 * generator.normal(size=(600, 32))
+    vectors = np.concatenate([base, noisy, generator.normal(size=(600, 32))]).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    whole = np.argwhere(np.triu(vectors @ vectors.T >= 0.9, k=1))
+    found, cosines = similar_pairs(vectors, 0.9, cells=4)
+    assert (cosines >= 0.9).all()
+    wanted = {tuple(pair) for pair in whole.tolist()}
+    got = {tuple(pair) for pair in found.tolist()}
+    assert got <= wanted
+    assert len(got) >= 0.97 * len(wanted)
