@@ -79,9 +79,9 @@ class Body:
         at = low.find(word)
         while at >= 0:
             end = at + size
-            if not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS):
-                if not (longer and low.startswith(longer, at)):
-                    yield at, end
+            alone = not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS)
+            if alone and not (longer and low.startswith(longer, at)):
+                yield at, end
             at = low.find(word, end)
 
     def windows(self, stems: tuple[str, ...], margin: int = 90) -> Iterator[tuple[int, int]]:

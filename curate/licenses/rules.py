@@ -203,7 +203,7 @@ def lineage_cut(member: Member, bench: Bench) -> Iterator[Finding]:
             yield finding("lineage-cut", member, bench.policy.unread_parent, f"the lineage {why}")
 
 
-def base_terms(member: Member, bench: Bench) -> Iterator[Finding]:
+def starting_terms(member: Member, bench: Bench) -> Iterator[Finding]:
     """For the model a student starts from: may it be changed, and the result passed on?"""
     if not bench.case.as_base or member.ref.kind == "dataset" or member.card is None:
         return
@@ -213,7 +213,7 @@ def base_terms(member: Member, bench: Bench) -> Iterator[Finding]:
             forbidden = [term for term in needed if facts.terms.get(term) == "forbidden"]
             if forbidden:
                 message = f"{facts.name} forbids {' and '.join(forbidden)}, which a student that starts from it needs"
-                yield finding("base-terms", member, Verdict.DENY, message, [license_evidence(facts)])
+                yield finding("starting-terms", member, Verdict.DENY, message, [license_evidence(facts)])
 
 
 RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
@@ -231,7 +231,7 @@ RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
         hosted_terms,
         unread_parent,
         lineage_cut,
-        base_terms,
+        starting_terms,
         *PROSE_RULES,
     )
 }

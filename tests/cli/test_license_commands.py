@@ -1,5 +1,7 @@
 """``check-license``, ``show-license`` and ``check-policy`` as users type them."""
 
+# ruff: noqa: E501 – rows of a table and quoted sentences stand whole
+
 import json
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """Cards in the forms real ones take, and in the forms hostile ones take."""
 
+# ruff: noqa: E501 – rows of a table and quoted sentences stand whole
+
 import time
 
 import pytest

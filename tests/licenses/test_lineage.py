@@ -1,5 +1,7 @@
 """Walking what a model was made from."""
 
+# ruff: noqa: E501 – rows of a table and quoted sentences stand whole
+
 from datetime import date
 
 import pytest
@@ -73,7 +75,7 @@ def test_the_students_base_is_judged_as_well(judge):
     cards = {"a/t": {"license": "mit"}, "a/b": {"license": "cc-by-nc-4.0"}}
     decision = judge("a/t", cards, student_base="a/b")
     assert decision.verdict is Verdict.DENY
-    assert "the student's base" in [found for found in decision.findings if found.subject == "a/b"][0].message
+    assert "the student's base" in next(found for found in decision.findings if found.subject == "a/b").message
     assert judge("a/t", cards, student_base="google/flan-t5-base").verdict is Verdict.ALLOW
     assert judge("a/t", cards, student_base="nobody/nothing").verdict is Verdict.REVIEW
 
