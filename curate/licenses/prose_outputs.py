@@ -70,7 +70,7 @@ TRAINING = re.compile(
     r"instruct\w*|distil\w+|curated|source[sd]?|merged?|pretrain\w*|learn\w*|built|based|aligned?|preference)\b|训练|数据|微调|学習|データ"
 )
 DATA_HEADING = re.compile(
-    r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|credit|thank|acknowledg|descri|about|overview|summary|intro|训练|数据"
+    r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|descri|about|overview|summary|intro|训练|数据"
 )
 DATA_NOT = re.compile(
     r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|"
@@ -101,6 +101,8 @@ def spans(body: Body, word: str) -> Iterator[tuple[int, int]]:
         end = at + len(word)
         left = body.low[at - 1] if at else " "
         right = body.low[end : end + 1]
+        if right == "." and body.low[end + 1 : end + 2].isdigit():
+            right = "x"
         if (
             not (left.isascii() and left.isalnum())
             and left not in "/_"

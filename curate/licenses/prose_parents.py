@@ -38,6 +38,8 @@ OTHERS_BUILT = re.compile(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
 )
+NAMESAKE = re.compile(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
+"""OpenLLaMA, TinyLlama and the like share a name and an architecture, no weights."""
 ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
 """``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
 PARENT_AFTER = re.compile(
@@ -62,6 +64,9 @@ MADE_FROM_LINK = re.compile(
     r"[^.\n]{0,80}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/|papers/|docs/|blog/)([\w.-]+(?:/[\w.-]+)?)\)"
 )
 MERGED_HEADING = re.compile(r"merge|recipe|models used|source models|ingredients|base models?$")
+ITEM_NAME = re.compile(
+    r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[`*]{0,2}([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,95})[`*]{0,2}[ \t]*$"
+)
 ITEM_LINK = re.compile(
     r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[\w\s:*]{0,24}\[[^\]\n]{1,120}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/"
     r"(?!datasets/|spaces/)([\w.-]+/[\w.-]+)\)"
@@ -86,6 +91,8 @@ def named_parents(reading: Reading) -> Iterator[Statement]:
 def is_parent(place: Place, heading: str) -> bool:
     """Whether the sentence says that the model was made from what the span names."""
     before, after = place.before[-130:], place.after[:60]
+    if NAMESAKE.search(before):
+        return False
     if says_no(place) or NOT_PARENT.search(after[:26]) or ASIDE_HEADING.search(heading):
         return False
     if compares(place) or OTHERS_BUILT.search(before) or ONE_OF_SEVERAL.search(f"{before[-14:]}#{after[:4]}"):
@@ -104,18 +111,26 @@ def recipe_parents(body: Body, own: str) -> Iterator[tuple[str, int, bool]]:
     if "model" in body.low:
         for match in RECIPE_LINE.finditer(body.raw):
             yield from _once(match[1], body, match.start(1), seen, certain="merge" in body.low)
+    if "merg" in body.low:
+        for match in ITEM_NAME.finditer(body.text):
+            if _is_merge_list(body, match.start()):
+                yield from _once(match[1], body, match.start(1), seen, certain=True)
     if "huggingface.co" not in body.low and "hf.co" not in body.low:
         return
     for match in ITEM_LINK.finditer(body.text):
-        heading = body.heading(match.start())
-        lead = body.low[max(0, match.start() - 200) : match.start()]
-        if MERGED_HEADING.search(heading) or re.search(r"\bmerge of\b|\bmerging\b", lead):
+        if _is_merge_list(body, match.start()):
             yield from _once(match[1], body, match.start(1), seen, certain=True)
     for match in MADE_FROM_LINK.finditer(body.text):
         place = body.place(match.start(1), match.end(1))
         told = not (says_no(place) or compares(place) or ASIDE_HEADING.search(body.heading(match.start())))
         if told and not NOT_PARENT.search(place.after[:40]):
             yield from _once(match[1], body, match.start(1), seen, certain=False)
+
+
+def _is_merge_list(body: Body, at: int) -> bool:
+    """Whether a list stands under a heading or a sentence that tells of a merge."""
+    lead = body.low[max(0, at - 400) : at]
+    return bool(MERGED_HEADING.search(body.heading(at)) or re.search(r"\bmerges? of\b|\bmerging\b|\bmerged\b", lead))
 
 
 def _once(name: str, body: Body, at: int, seen: set[str], *, certain: bool) -> Iterator[tuple[str, int, bool]]:

@@ -44,7 +44,7 @@ COMPARISON = re.compile(
     r"judged?|similar(?:ly)? to|same\b[^.;]{0,40}\bas|"
     r"like|alternatives? to|replacements? (?:of|for)|counterparts?|inspired by|such as|more than|less than|than|"
     r"equivalent to|comparable|known as|aka|(?:reproduc\w+|recreation|replica\w*) of|perform\w*|including|e\.g|"
-    r"identical to|resembl\w+|akin to|popular|plugged?)\b[^.;]{0,90}$"
+    r"identical to|resembl\w+|akin to|preferred (?:over|to)|popular|plugged?)\b[^.;]{0,90}$"
 )
 OTHER_MODEL = re.compile(
     r"(?:\]\(|href=[\"']?)(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/"
