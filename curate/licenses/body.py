@@ -4,10 +4,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 MAX_CHARS = 1 << 20
 MAX_SENTENCE = 500
 MAX_BLOCK = 4000
+TOKEN = re.compile(r"[a-z0-9]+")
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
 CODE = re.compile(
@@ -72,6 +74,11 @@ class Body:
         self.heading_starts = [start for start, _, _ in headings]
         self.heading_ends = [end for _, end, _ in headings]
         self.headings = [words for _, _, words in headings]
+
+    @cached_property
+    def tokens(self) -> frozenset[str]:
+        """Every run of letters and digits in the prose."""
+        return frozenset(TOKEN.findall(self.low))
 
     def find_words(self, word: str, longer: tuple[str, ...] = ()) -> Iterator[tuple[int, int]]:
         """Spans where a lower-case word or phrase stands alone and is not the beginning of a longer one."""

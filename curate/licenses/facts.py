@@ -1,6 +1,7 @@
 """The catalogue: what licenses and terms say, and what is known of models and data sets; facts only, no norms."""
 
 import hashlib
+import re
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,7 @@ from curate.artifact import Value
 from curate.licenses.names import slug
 from curate.licenses.patterns import PatternIndex
 
+TOKEN = re.compile(r"[a-z0-9]+")
 TERMS = ("train_on_outputs", "distill_from_weights", "derivatives", "commercial_use", "redistribute")
 Answer = Literal["granted", "conditional", "forbidden", "unknown"]
 Confidence = Literal["text", "excerpt", "memory"]
@@ -64,6 +66,8 @@ class Word(NamedTuple):
     text: str
     known: Known
     longer: tuple[str, ...]
+    tokens: frozenset[str]
+    """Its runs of letters and digits; prose without one of them need not be searched."""
 
 
 class Catalogue:
@@ -125,7 +129,12 @@ class Catalogue:
             pairs = [(word, entry) for entry in entries for word in entry.words]
             names = sorted({word for word, _ in pairs})
             spoken[group] = tuple(
-                Word(word, entry, tuple(one for one in names if one != word and one.startswith(word)))
+                Word(
+                    word,
+                    entry,
+                    tuple(one for one in names if one != word and one.startswith(word)),
+                    frozenset(TOKEN.findall(word)),
+                )
                 for word, entry in pairs
             )
         return spoken

@@ -11,7 +11,7 @@ MAX_SPANS = 25
 MAX_RECIPE = 40
 DERIVED = re.compile(
     r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
-    r"deriv\w+|merg\w+|adapt\w*|extend\w*|continu\w+|"
+    r"deriv\w+|merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
     r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
     r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|"
     r"foundation|parent|initial|original model|slerp|"
@@ -32,11 +32,17 @@ JOINED = re.compile(
 NOT_PARENT = re.compile(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
     r"\bollama|paper|report|recipe|eval|benchmark|implementation|codebase|repo\b|loader|inference|attention|structure|design|config|"
-    r"hyper-?param|naming|community"
+    r"hyper-?param|naming|community|^\W{0,2}(?:like|inspired)\b"
 )
 OTHERS_BUILT = re.compile(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
+)
+HOLDS = re.compile(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
+KIND_AFTER = re.compile(
+    r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
+    r"checkpoints?|merged?|gguf|gptq|awq|with extended|"
+    r"further (?:pre-?)?trained|continued)\b"
 )
 NAMESAKE = re.compile(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
 """OpenLLaMA, TinyLlama and the like share a name and an architecture, no weights."""
@@ -45,7 +51,7 @@ ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
 PARENT_AFTER = re.compile(
     r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|"
     r"foundation|llm|language)|fine-?tun\w+|finetun\w+|"
-    r"based\b(?! on)|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
+    r"based\b(?! on)|is an auto-?regressive|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
 PARENT_LABEL = re.compile(
     r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|"
@@ -76,8 +82,8 @@ ITEM_LINK = re.compile(
 def named_parents(reading: Reading) -> Iterator[Statement]:
     """Models known to bring terms of their own, named as what this one was made from."""
     body = reading.body
-    for word, known, longer in reading.catalogue.words["models"]:
-        if word not in body.low:
+    for word, known, longer, tokens in reading.catalogue.words["models"]:
+        if not tokens <= body.tokens:
             continue
         for count, (start, end) in enumerate(body.find_words(word, longer)):
             if count >= MAX_SPANS:
@@ -97,6 +103,8 @@ def is_parent(place: Place, heading: str) -> bool:
         return False
     if compares(place) or OTHERS_BUILT.search(before) or ONE_OF_SEVERAL.search(f"{before[-14:]}#{after[:4]}"):
         return False
+    if HOLDS.search(before) and KIND_AFTER.match(after):
+        return True
     if PARENT_LABEL.search(before) or PARENT_AFTER.match(after):
         return True
     match = DERIVED.search(before)
@@ -111,10 +119,9 @@ def recipe_parents(body: Body, own: str) -> Iterator[tuple[str, int, bool]]:
     if "model" in body.low:
         for match in RECIPE_LINE.finditer(body.raw):
             yield from _once(match[1], body, match.start(1), seen, certain="merge" in body.low)
-    if "merg" in body.low:
-        for match in ITEM_NAME.finditer(body.text):
-            if _is_merge_list(body, match.start()):
-                yield from _once(match[1], body, match.start(1), seen, certain=True)
+    for match in ITEM_NAME.finditer(body.text) if "merg" in body.low else ():
+        if _is_merge_list(body, match.start()):
+            yield from _once(match[1], body, match.start(1), seen, certain=True)
     if "huggingface.co" not in body.low and "hf.co" not in body.low:
         return
     for match in ITEM_LINK.finditer(body.text):

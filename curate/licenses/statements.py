@@ -36,7 +36,7 @@ NEGATION = re.compile(
     r"\b(?:no|not|never|without|none|neither|nor|cannot|isn't|wasn't|aren't|weren't|"
     r"doesn't|didn't|don't|free of|free from|"
     r"rather than|instead of|unlike|except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
-    r"filter(?:ed|ing)? out)\b(?! only)[^.;:]{0,60}$"
+    r"filter(?:ed|ing)? (?:out|for|by))\b(?! only)[^.;:]{0,60}$"
 )
 COMPARISON = re.compile(
     r"\b(?:compar\w+|outperform\w*|surpass\w*|beat(?:s|ing)?|better|worse|versus|vs|on par|rival\w*|close to|exceed\w*|"
