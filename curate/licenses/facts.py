@@ -56,6 +56,8 @@ class Known(Value):
     """A source from ``sources.yaml`` that went into it, such as ``openai-outputs``."""
     words: tuple[str, ...] = ()
     """Lower-case names under which prose speaks of it."""
+    only_unread: bool = False
+    """The owner's own card, where it is read, says it better."""
     basis: str
     confidence: Literal["high", "medium", "low"] = "high"
 

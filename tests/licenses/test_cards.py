@@ -3,6 +3,7 @@
 # ruff: noqa: E501 – rows of a table and quoted sentences stand whole
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from curate.licenses.card import RawCard, parse_card
 from curate.licenses.names import ModelRef, clean, repo_id_in
 from curate.licenses.sources import FirstOf
+from curate.licenses.texts import recognize
 
 REF = ModelRef("model", "a/one")
 
@@ -150,6 +152,17 @@ def test_a_license_file_beside_the_card_can_only_make_it_stricter(judge, tmp_pat
     assert judge(str(tmp_path)).verdict.value == "allow"
     (tmp_path / "README.md").write_text("# no tag\n")
     assert judge(str(tmp_path)).verdict.value == "review"
+
+
+def test_a_modified_mit_text_beside_an_mit_tag_is_not_taken_for_mit(judge, tmp_path):
+    (tmp_path / "README.md").write_text("---\nlicense: mit\n---\n")
+    rider = "Our only modification: the name must be displayed if monthly active users exceed a number. " * 4
+    (tmp_path / "LICENSE").write_text(f"Modified MIT License\n\nPermission is hereby granted, free of charge\n{rider}")
+    assert judge(str(tmp_path)).verdict.value == "review"
+
+
+def test_the_license_of_this_project_is_recognized():
+    assert recognize((Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")) == "apache-2.0"
 
 
 @pytest.mark.parametrize(
