@@ -35,10 +35,10 @@ def demo_config(teacher: DemoTeacher) -> RunConfig:
     }
     if teacher == "embedded":
         distill = DistillConfig(
-            student=StudentConfig(name="intent-student", license="apache-2.0", keep_layers=(0, 7)),
+            student=StudentConfig(name="intent-student", license="apache-2.0", keep_layers=(0, 3)),
             evaluation=EvaluationConfig(file=str(official_test()), max_prompts=4000),
             losses=_four_terms(temperature=2.0),
-            epochs=20,
+            epochs=4,
             learning_rate=1e-3,
             warmup_fraction=0.06,
             weight_decay=0.01,
@@ -85,7 +85,7 @@ def demo_policy(teacher: DemoTeacher, *, signer: str, today: date) -> Policy:
     if teacher == "embedded":
         return policy
     waiver = Waiver(
-        rule="preference-ratings",
+        rule="openai-ratings",
         subject="*",
         reason="curate demo: a small experiment on this machine that is not published and not sold",
         signed_by=f"{signer} (ran curate demo --teacher smollm2)",

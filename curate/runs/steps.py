@@ -78,7 +78,7 @@ def judge_licenses(shop: Workshop) -> Decision:
     with shop.trail.step("license", {"policy": shop.policy.digest()}) as step:
         source = shop.card_source()
         case = Case(
-            signals=signals_used(config.distill),  # type: ignore[arg-type]
+            signals=signals_used(config.distill),
             student_name=config.student.name,
             student_base=config.student.base,
         )
@@ -120,7 +120,7 @@ def _decision_line(what: str, decision: Decision) -> str:
 
 def filter_prompt_set(shop: Workshop) -> tuple["PromptSet", FilterReport]:
     """The policy's chain, tightened by the run file, over the prompts; what is left and why the rest went."""
-    from curate.licenses.check import row_judge
+    from curate.licenses.rows import row_judge
     from curate.prompts.chain import tighten
     from curate.prompts.filters import filter_prompts
     from curate.prompts.judge import KEPT_FILE, write_kept
@@ -148,7 +148,7 @@ def filter_prompt_set(shop: Workshop) -> tuple["PromptSet", FilterReport]:
             chain=chain,
             reference=reference,
             benchmarks=benchmarks,
-            judge=row_judge(policy),
+            judge=row_judge(policy) if prompts.licenses or prompts.sources else None,
             budget=config.budget or None,
             seed=config.distill.seed,
             policy_chain=policy.prompts.filters,
