@@ -139,6 +139,24 @@ openrail++ llama2 llama3 llama3.1 llama3.2 llama3.3 llama4 gemma unknown other o
         assert load_catalogue().find(tag), tag
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("apache-2-0", "apache-2.0"), ("Apache License, Version 2.0", "apache-2.0"), ("The MIT License", "mit"),
+        ("BSD-3", "bsd-3-clause"), ("GPLv3", "gpl-3.0"), ("CC BY-NC 4.0", "cc-by-nc-4.0"), ("cc-by-4-0", "cc-by-4.0"),
+        ("OpenRAIL-M", "openrail"), ("llama-3-community-license", "llama3"), ("llama3.1-community", "llama3.1"),
+        ("qwen-plus-license", "qwen"), ("Academic Free License v3.0", "afl-3.0"), ("ODC-By v1.0", "odc-by"),
+    ],
+)  # fmt: skip
+def test_licenses_are_found_as_people_write_them(written, meant):
+    assert [facts.id for facts in load_catalogue().find(written)] == [meant]
+
+
+@pytest.mark.parametrize("written", ["mit-like", "apache-2.0-modified", "almost-mit", "", "???", "my-license"])
+def test_names_that_only_resemble_one_are_not_taken_for_it(written):
+    assert load_catalogue().find(written) == ()
+
+
 def test_every_rule_is_named_by_its_function():
     assert all(name == rule.__name__ and rule.__doc__ for name, rule in RULES.items())
 
