@@ -40,6 +40,7 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
     type=click.Choice(["text", "json", "jsonl", "markdown"]),
     default="text",
     show_default=True,
+    help="Text for people; json is one artifact, jsonl one line a REF.",
 )
 @output_option
 @click.option(
