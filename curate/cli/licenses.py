@@ -40,6 +40,7 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
     type=click.Choice(["text", "json", "jsonl", "markdown"]),
     default="text",
     show_default=True,
+    help="Text for people; json is one artifact, jsonl one line a REF.",
 )
 @output_option
 @click.option(
@@ -181,7 +182,15 @@ def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
 
 @click.command()
 @click.argument("license_id", required=False, metavar="[ID]")
-@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, or JSON.",
+)
 @output_option
 def show_license(license_id: str | None, form: str, output: Path | None) -> int:
     r"""What the catalogue says of a license, and where it stands; without ID, the list.

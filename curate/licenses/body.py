@@ -4,10 +4,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 MAX_CHARS = 1 << 20
 MAX_SENTENCE = 500
 MAX_BLOCK = 4000
+TOKEN = re.compile(r"[a-z0-9]+")
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
 CODE = re.compile(
@@ -73,15 +75,20 @@ class Body:
         self.heading_ends = [end for _, end, _ in headings]
         self.headings = [words for _, _, words in headings]
 
+    @cached_property
+    def tokens(self) -> frozenset[str]:
+        """Every run of letters and digits in the prose."""
+        return frozenset(TOKEN.findall(self.low))
+
     def find_words(self, word: str, longer: tuple[str, ...] = ()) -> Iterator[tuple[int, int]]:
         """Spans where a lower-case word or phrase stands alone and is not the beginning of a longer one."""
         low, size = self.low, len(word)
         at = low.find(word)
         while at >= 0:
             end = at + size
-            if not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS):
-                if not (longer and low.startswith(longer, at)):
-                    yield at, end
+            alone = not (at and low[at - 1] in WORD_CHARS) and not (end < len(low) and low[end] in WORD_CHARS)
+            if alone and not (longer and low.startswith(longer, at)):
+                yield at, end
             at = low.find(word, end)
 
     def windows(self, stems: tuple[str, ...], margin: int = 90) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,5 @@
 """May this model teach? A reference in, a decision out."""
 
-import re
 from collections.abc import Iterable
 from datetime import date
 from importlib.resources import files
@@ -15,11 +14,13 @@ from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
+from curate.licenses.rows import row_judge
 from curate.licenses.rules import RULES
-from curate.licenses.sources import CardSource, make_source
+from curate.licenses.sources import EMBEDDED, CardSource, OnlyEmbedded, make_source
 from curate.policy import Policy, apply_waivers
 
-COMMIT = re.compile(r"[0-9a-f]{7,40}\Z|[\w./-]{1,100}\Z")
+__all__ = ["check_license", "decide", "embedded_folder", "parse_ref", "row_judge"]
+
 DUTIES = {
     "attribution", "notice-file", "copy-of-license", "state-changes", "share-alike", "same-license-for-derivatives",
     "source-disclosure", "network-source-disclosure", "pass-through-use-restrictions", "acceptable-use-policy",
@@ -39,8 +40,8 @@ def parse_ref(text: str, *, revision: str = "") -> ModelRef:
     if text.startswith("api:") and text[4:].strip():
         return ModelRef("api", text[4:].strip())
     kind, name = ("dataset", text[8:]) if text.startswith("dataset:") else ("model", text)
-    if text == "embedded":
-        return ModelRef("model", "embedded")
+    if text == EMBEDDED.name:
+        return EMBEDDED
     if kind == "model" and (name.startswith((".", "/", "~")) or Path(name).is_dir()):
         return ModelRef("model", str(Path(name).expanduser()), folder=True)
     name, _, pinned = name.partition("@")
@@ -97,7 +98,8 @@ def check_license(
     case = case or Case()
     catalogue = catalogue or load_catalogue()
     source = source or make_source(embedded=embedded_folder())
-    chain = trace_chain(parse_ref(ref, revision=revision), source, catalogue)
+    root = parse_ref(ref, revision=revision)
+    chain = trace_chain(root, OnlyEmbedded(source) if root == EMBEDDED else source, catalogue)
     if chain.root.status == "missing" and chain.root.ref.kind != "api":
         raise ModelNotFound(
             f"{ref}: no card was found and the catalogue does not know it",
@@ -107,7 +109,7 @@ def check_license(
     if chain.root.ref.kind == "api" and not ref.strip().startswith("api:"):
         decision = decision.model_copy(update={"ref": ref.strip()})
     if case.student_base and not case.as_base:
-        decision = _with_base(decision, case, policy=policy, source=source, catalogue=catalogue, today=today)
+        decision = _with_start(decision, case, policy=policy, source=source, catalogue=catalogue, today=today)
     return decision
 
 
@@ -163,7 +165,7 @@ def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]
                 )
 
 
-def _with_base(
+def _with_start(
     decision: Decision, case: Case, *, policy: Policy, source: CardSource, catalogue: Catalogue, today: date
 ) -> Decision:
     """The decision with what was found about the model the student starts from."""

@@ -1,6 +1,7 @@
 """The catalogue: what licenses and terms say, and what is known of models and data sets; facts only, no norms."""
 
 import hashlib
+import re
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,8 @@ from curate.artifact import Value
 from curate.licenses.names import slug
 from curate.licenses.patterns import PatternIndex
 
+LLAMA = re.compile(r"llama-?(\d(?:\.\d)?)")
+TOKEN = re.compile(r"[a-z0-9]+")
 TERMS = ("train_on_outputs", "distill_from_weights", "derivatives", "commercial_use", "redistribute")
 Answer = Literal["granted", "conditional", "forbidden", "unknown"]
 Confidence = Literal["text", "excerpt", "memory"]
@@ -54,6 +57,8 @@ class Known(Value):
     """A source from ``sources.yaml`` that went into it, such as ``openai-outputs``."""
     words: tuple[str, ...] = ()
     """Lower-case names under which prose speaks of it."""
+    only_unread: bool = False
+    """The owner's own card, where it is read, says it better."""
     basis: str
     confidence: Literal["high", "medium", "low"] = "high"
 
@@ -64,6 +69,8 @@ class Word(NamedTuple):
     text: str
     known: Known
     longer: tuple[str, ...]
+    tokens: frozenset[str]
+    """Its runs of letters and digits; prose without one of them need not be searched."""
 
 
 class Catalogue:
@@ -80,6 +87,8 @@ class Catalogue:
                 self.known[name] = tuple(Known.model_validate(entry) for entry in document["known"])
         self.conditions: dict[str, str] = documents["conditions"]["conditions"]
         self.ambiguous: dict[str, list[str]] = documents["conditions"]["ambiguous_names"]
+        self.short_names: dict[str, str] = documents["conditions"]["short_names"]
+        self.name_parts: dict[str, str] = documents["conditions"]["name_parts"]
         self.sources: dict[str, str] = documents["sources"]["sources"]
         self.hosted: dict[str, Any] = documents["hosted"]
 
@@ -102,7 +111,13 @@ class Catalogue:
         key = slug(name)
         if key in self.ambiguous:
             return tuple(self.licenses[one] for one in self.ambiguous[key])
-        found = self.by_name.get(key) or self.by_name.get(_shortened(key))
+        short = _shortened(key)
+        found = self.by_name.get(key) or self.by_name.get(self.short_names.get(short, short))
+        if not found:
+            llama = LLAMA.search(key)
+            version = f"llama{llama[1]}" if llama else ""
+            part = next((id_ for part, id_ in self.name_parts.items() if part in key), "")
+            found = version if version in self.licenses else part
         return (self.licenses[found],) if found else ()
 
     @cached_property
@@ -125,7 +140,12 @@ class Catalogue:
             pairs = [(word, entry) for entry in entries for word in entry.words]
             names = sorted({word for word, _ in pairs})
             spoken[group] = tuple(
-                Word(word, entry, tuple(one for one in names if one != word and one.startswith(word)))
+                Word(
+                    word,
+                    entry,
+                    tuple(one for one in names if one != word and one.startswith(word)),
+                    frozenset(TOKEN.findall(word)),
+                )
                 for word, entry in pairs
             )
         return spoken
@@ -133,14 +153,11 @@ class Catalogue:
 
 def _shortened(key: str) -> str:
     """A license name without the words that carry nothing: ``the-apache-license-version-2.0`` is ``apache-2.0``."""
+    key = re.sub(r"\bv(?=\d)", "", key)
+    key = re.sub(r"(\d)-(\d)\Z", r"\1.\2", key)
     dropped = {"the", "license", "licence", "licensed", "version", "v", "agreement", "public", "general", "gnu", "only"}
     parts = [part for part in key.replace("v2.0", "2.0").replace("v3.0", "3.0").split("-") if part not in dropped]
-    text = "-".join(parts).replace("creative-commons", "cc").replace("-or-later", "").replace("+", "")
-    return {"gplv3": "gpl-3.0", "gpl-3": "gpl-3.0", "gpl-2": "gpl-2.0", "apache": "apache-2.0", "bsd-3": "bsd-3-clause",
-            "bsd-2": "bsd-2-clause", "agpl-3": "agpl-3.0", "lgpl-3": "lgpl-3.0", "cc-by": "cc-by-4.0",
-            "cc-by-sa": "cc-by-sa-4.0", "cc-by-nc": "cc-by-nc-4.0", "cc-by-nc-sa": "cc-by-nc-sa-4.0",
-            "cc-by-nc-nd": "cc-by-nc-nd-4.0", "cc-by-nd": "cc-by-nd-4.0", "academic-free-3.0": "afl-3.0",
-            }.get(text, text)  # fmt: skip
+    return "-".join(parts).replace("creative-commons", "cc").replace("-or-later", "").replace("+", "")
 
 
 def catalogue_folder() -> Path:

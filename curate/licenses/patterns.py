@@ -27,12 +27,13 @@ class PatternIndex(Generic[Entry]):
 
     def __init__(self, entries: Iterable[tuple[tuple[str, ...], tuple[str, ...], Entry]]) -> None:
         self.owned: dict[str, list[tuple[str, tuple[str, ...], Entry]]] = {}
-        self.betraying: list[tuple[str, tuple[str, ...], Entry]] = []
+        self.betraying: list[tuple[str, str, tuple[str, ...], Entry]] = []
+        """With the longest literal part of each pattern, which a name must hold to be looked at closer."""
         self.answers: dict[str, tuple[Entry, ...]] = {}
         for patterns, unless, entry in entries:
             for pattern in patterns:
                 if pattern.startswith("*"):
-                    self.betraying.append((pattern, unless, entry))
+                    self.betraying.append((max(pattern.split("*"), key=len), pattern, unless, entry))
                 else:
                     self.owned.setdefault(pattern.split("/")[0] if "/" in pattern else "", []).append(
                         (pattern, unless, entry)
@@ -54,8 +55,8 @@ class PatternIndex(Generic[Entry]):
             if (closest is None or size > closest[0]) and _covered(name, pattern, unless):
                 closest = (size, entry)
         found = [] if closest is None else [closest[1]]
-        for pattern, unless, entry in self.betraying:
-            if not any(entry is one for one in found) and _covered(name, pattern, unless):
+        for literal, pattern, unless, entry in self.betraying:
+            if literal in name and not any(entry is one for one in found) and _covered(name, pattern, unless):
                 found.append(entry)
         return tuple(found)
 

@@ -16,7 +16,7 @@ MADE = (
     r"(?:generat(?:ed|ions?|e|ing)|created?|creating|written|writes?|wrote|writing|produc\w+|synthes\w+|distil\w+|collect\w+|gather\w+|sampl\w+|"
     r"scrap\w+|answered|annotat\w+|labell?ed|labell?ing|translat\w+|augment\w+|rewr\w+|rephras\w+|paraphras\w+|refin\w+|"
     r"obtain\w+|construct\w+|deriv\w+|extract\w+|curat\w+|enhanc\w+|summari[sz]ed|captioned|captions|evolv\w+|simulat\w+|improved|crafted|"
-    r"sourced|powered|prompted)"
+    r"made|sourced|self-instruct|powered|prompted)"
 )
 THINGS = (
     r"(?:outputs?|responses?|answers?|completions?|conversations?|dialogues?|dialogs?|chats?|generations?|instructions?|"
@@ -25,7 +25,8 @@ THINGS = (
 )
 LINK = r"(?:by|from|with|using|via|through|of|involving|leveraging|employing)"
 MADE_BEFORE = re.compile(
-    rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$"
+    rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$|"
+    rf"\bsynthetic (?:\w+ )?{THINGS}\s*\(\W{{0,2}}$|\bteacher(?: model)?s?\W{{0,4}}(?:is |are |was )?\W{{0,4}}$"
 )
 MADE_BY = re.compile(
     rf"\b{THINGS}\b[^.;|]{{0,50}}\b{MADE}\b[^.;|]{{0,40}}\b(?:by|from|with|using|via|through)\b[^.;|]{{0,24}}$"
@@ -46,7 +47,8 @@ USED_AFTER = re.compile(
     rf"(?:to|for|as)\s+(?:\w+\s+){{0,3}}{MADE}"
 )
 ASKED_BEFORE = re.compile(
-    r"\b(?:used|using|prompt(?:ed|ing)|ask(?:ed|ing)|leverag(?:ed|ing)|employ(?:ed|ing)|utili[sz](?:ed|ing)|with|via|"
+    r"\b(?:used|using|we (?:also |then |first )?use|prompt(?:ed|ing)|ask(?:ed|ing)|leverag(?:ed|"
+    r"ing)|employ(?:ed|ing)|utili[sz](?:ed|ing)|with|via|"
     r"call(?:ed|ing)|quer(?:ied|ying)|instruct(?:ed|ing))\b[^.;|]{0,50}$|(?:使用|利用|通过|用)[^。]{0,8}$"
 )
 TO_MAKE = re.compile(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
@@ -70,7 +72,7 @@ TRAINING = re.compile(
     r"instruct\w*|distil\w+|curated|source[sd]?|merged?|pretrain\w*|learn\w*|built|based|aligned?|preference)\b|训练|数据|微调|学習|データ"
 )
 DATA_HEADING = re.compile(
-    r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|credit|thank|acknowledg|descri|about|overview|summary|intro|训练|数据"
+    r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|descri|about|overview|summary|intro|训练|数据"
 )
 DATA_NOT = re.compile(
     r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|"
@@ -101,6 +103,8 @@ def spans(body: Body, word: str) -> Iterator[tuple[int, int]]:
         end = at + len(word)
         left = body.low[at - 1] if at else " "
         right = body.low[end : end + 1]
+        if right == "." and body.low[end + 1 : end + 2].isdigit():
+            right = "x"
         if (
             not (left.isascii() and left.isalnum())
             and left not in "/_"
@@ -134,11 +138,27 @@ def how_used(place: Place, word: str) -> Topic | None:
     return "outputs" if told else None
 
 
+SERVICE_TERMS = re.compile(
+    r"\b(?:subject to|follow\w*|compl(?:y|ies) with|inherits?|adheres? to|governed by|"
+    r"abides? by|respects?)\b[^.\n]{0,90}\bopenai\b"
+    r"[^.\n]{0,30}\b(?:terms|polic)|\bterms of (?:use|service)\b[^.\n]{0,50}\bopenai\b"
+)
+
+
+def service_terms(reading: Reading) -> Iterator[Statement]:
+    """The card puts the model under the terms of a hosted service, as those do whose data came from it."""
+    for match in reading.body.search_near(SERVICE_TERMS, ("openai",)):
+        place = reading.body.place(match.start(), match.end())
+        if not says_no(place):
+            yield Statement("outputs", "openai terms", place)
+            return
+
+
 def named_data(reading: Reading) -> Iterator[Statement]:
     """Data sets known for what went into them, named where training is told of or linked to."""
     body = reading.body
-    for word, known, longer in reading.catalogue.words["datasets"]:
-        if not (known.made_with or known.licenses) or word not in body.low:
+    for word, known, longer, tokens in reading.catalogue.words["datasets"]:
+        if not (known.made_with or known.licenses) or not tokens <= body.tokens:
             continue
         for start, end in body.find_words(word, longer):
             place = body.place(start, end)

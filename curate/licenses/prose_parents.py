@@ -11,7 +11,7 @@ MAX_SPANS = 25
 MAX_RECIPE = 40
 DERIVED = re.compile(
     r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
-    r"deriv\w+|merg\w+|adapt\w*|extend\w*|continu\w+|"
+    r"deriv\w+|merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
     r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
     r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|"
     r"foundation|parent|initial|original model|slerp|"
@@ -32,18 +32,26 @@ JOINED = re.compile(
 NOT_PARENT = re.compile(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
     r"\bollama|paper|report|recipe|eval|benchmark|implementation|codebase|repo\b|loader|inference|attention|structure|design|config|"
-    r"hyper-?param|naming|community"
+    r"hyper-?param|naming|community|^\W{0,2}(?:like|inspired)\b"
 )
 OTHERS_BUILT = re.compile(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
 )
+HOLDS = re.compile(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
+KIND_AFTER = re.compile(
+    r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
+    r"checkpoints?|merged?|gguf|gptq|awq|with extended|"
+    r"further (?:pre-?)?trained|continued)\b"
+)
+NAMESAKE = re.compile(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
+"""OpenLLaMA, TinyLlama and the like share a name and an architecture, no weights."""
 ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
 """``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
 PARENT_AFTER = re.compile(
     r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|"
     r"foundation|llm|language)|fine-?tun\w+|finetun\w+|"
-    r"based\b(?! on)|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
+    r"based\b(?! on)|is an auto-?regressive|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
 PARENT_LABEL = re.compile(
     r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|"
@@ -62,6 +70,9 @@ MADE_FROM_LINK = re.compile(
     r"[^.\n]{0,80}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/|papers/|docs/|blog/)([\w.-]+(?:/[\w.-]+)?)\)"
 )
 MERGED_HEADING = re.compile(r"merge|recipe|models used|source models|ingredients|base models?$")
+ITEM_NAME = re.compile(
+    r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[`*]{0,2}([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,95})[`*]{0,2}[ \t]*$"
+)
 ITEM_LINK = re.compile(
     r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[\w\s:*]{0,24}\[[^\]\n]{1,120}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/"
     r"(?!datasets/|spaces/)([\w.-]+/[\w.-]+)\)"
@@ -71,8 +82,8 @@ ITEM_LINK = re.compile(
 def named_parents(reading: Reading) -> Iterator[Statement]:
     """Models known to bring terms of their own, named as what this one was made from."""
     body = reading.body
-    for word, known, longer in reading.catalogue.words["models"]:
-        if word not in body.low:
+    for word, known, longer, tokens in reading.catalogue.words["models"]:
+        if not tokens <= body.tokens:
             continue
         for count, (start, end) in enumerate(body.find_words(word, longer)):
             if count >= MAX_SPANS:
@@ -86,10 +97,14 @@ def named_parents(reading: Reading) -> Iterator[Statement]:
 def is_parent(place: Place, heading: str) -> bool:
     """Whether the sentence says that the model was made from what the span names."""
     before, after = place.before[-130:], place.after[:60]
+    if NAMESAKE.search(before):
+        return False
     if says_no(place) or NOT_PARENT.search(after[:26]) or ASIDE_HEADING.search(heading):
         return False
     if compares(place) or OTHERS_BUILT.search(before) or ONE_OF_SEVERAL.search(f"{before[-14:]}#{after[:4]}"):
         return False
+    if HOLDS.search(before) and KIND_AFTER.match(after):
+        return True
     if PARENT_LABEL.search(before) or PARENT_AFTER.match(after):
         return True
     match = DERIVED.search(before)
@@ -104,18 +119,25 @@ def recipe_parents(body: Body, own: str) -> Iterator[tuple[str, int, bool]]:
     if "model" in body.low:
         for match in RECIPE_LINE.finditer(body.raw):
             yield from _once(match[1], body, match.start(1), seen, certain="merge" in body.low)
+    for match in ITEM_NAME.finditer(body.text) if "merg" in body.low else ():
+        if _is_merge_list(body, match.start()):
+            yield from _once(match[1], body, match.start(1), seen, certain=True)
     if "huggingface.co" not in body.low and "hf.co" not in body.low:
         return
     for match in ITEM_LINK.finditer(body.text):
-        heading = body.heading(match.start())
-        lead = body.low[max(0, match.start() - 200) : match.start()]
-        if MERGED_HEADING.search(heading) or re.search(r"\bmerge of\b|\bmerging\b", lead):
+        if _is_merge_list(body, match.start()):
             yield from _once(match[1], body, match.start(1), seen, certain=True)
     for match in MADE_FROM_LINK.finditer(body.text):
         place = body.place(match.start(1), match.end(1))
         told = not (says_no(place) or compares(place) or ASIDE_HEADING.search(body.heading(match.start())))
         if told and not NOT_PARENT.search(place.after[:40]):
             yield from _once(match[1], body, match.start(1), seen, certain=False)
+
+
+def _is_merge_list(body: Body, at: int) -> bool:
+    """Whether a list stands under a heading or a sentence that tells of a merge."""
+    lead = body.low[max(0, at - 400) : at]
+    return bool(MERGED_HEADING.search(body.heading(at)) or re.search(r"\bmerges? of\b|\bmerging\b|\bmerged\b", lead))
 
 
 def _once(name: str, body: Body, at: int, seen: set[str], *, certain: bool) -> Iterator[tuple[str, int, bool]]:

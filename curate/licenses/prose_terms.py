@@ -12,7 +12,7 @@ NONCOMMERCIAL = (
 )
 RESTRICTED = re.compile(
     rf"\b(?:{NONCOMMERCIAL})\b|"
-    r"\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|"
+    r"\bresearch-only\b|\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|"
     r"\bacademic (?:use|research|purposes?) only\b|"
     r"\bonly (?:be )?(?:used |available |intended |released |permitted |"
     r"allowed )?for (?:\w+ ){0,3}?(?:research|academic|scientific)\b|"
@@ -50,6 +50,8 @@ LICENSE_WORDS = re.compile(
     r"licen[sc]\w*|terms|permitted|allowed|prohibit|restrict|must not|may not|cannot|"
     r"can not|cc[- ]by|copyright|comply|agreement|usage"
 )
+ADVISED = re.compile(r"\b(?:only|solely|intended|released?|strictly|purely|provided|meant|exclusively)\b")
+DATA_IS = re.compile(r"\bdata\w*\b[^.]{0,40}\b(?:is|are|has|have|under|with)\b[^.]{0,30}$")
 USE_WORDS = re.compile(
     r"^\W{0,3}(?:\w+\W+){0,2}?(?:use\w*|usage|purposes?|research\w*|licen[sc]\w*|only|basis|academic\w*|projects?|application\w*|terms?|data\w*|"
     r"version|intent|clause|agreement|3d|distribution)\b"
@@ -69,6 +71,9 @@ NAMED_LICENSE = re.compile(
 )
 LICENSE_STEMS = ("cc-by", "cc by", "ccby", "attribution", "gpl", "rail", "licens", "licenc", "gemma terms", "qianwen")
 GRANTS = re.compile(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
+OF_TOOLS = re.compile(
+    r"\b(?:code|repository|repo|script|library|software|images?|photo|documentation|paper|docs)\b[^.;|]{0,60}$"
+)
 OF_CODE = re.compile(
     r"\b(?:code|repository|repo|source|script|library|software|data ?sets?|data|corpus|images?|"
     r"photo|documentation|paper|docs)\b[^.;|]{0,60}$"
@@ -102,8 +107,17 @@ def _is_hard(wording: str, place: Place, body: Body) -> bool | None:
     if re.search(r"commercial.*(?:contact|apply|applic|mail|request|authori|permission|fill)", wording):
         return False
     rest = place.sentence.replace(wording, " ")
+    if re.match(r"for research purposes?$", wording) and not ADVISED.search(rest):
+        return None
+    if wording.startswith(("restricted", "limited", "solely", "research-only")):
+        return True
     if re.match(rf"(?:{NONCOMMERCIAL})$", wording):
-        told = USE_WORDS.match(place.after) or LICENSE_WORDS.search(rest) or "licen" in body.heading(place.start)
+        told = (
+            USE_WORDS.match(place.after)
+            or DATA_IS.search(place.before)
+            or LICENSE_WORDS.search(rest)
+            or "licen" in body.heading(place.start)
+        )
         return True if told else None
     return "commercial" in wording or not wording.isascii() or LICENSE_WORDS.search(rest) is not None
 
@@ -125,9 +139,11 @@ def named_licenses(reading: Reading) -> Iterator[Statement]:
             continue
         if says_no(place) or is_about_another(reading, place):
             continue
-        if OF_CODE.search(place.before[-90:]) and not reading.is_dataset:
+        license_id = _license_id(match)
+        aside = OF_TOOLS if license_id.startswith("cc-by-nc") else OF_CODE
+        if aside.search(place.before[-90:]) and not reading.is_dataset:
             continue
-        yield Statement("license", _license_id(match), place)
+        yield Statement("license", license_id, place)
 
 
 def _license_id(match: re.Match[str]) -> str:

@@ -20,6 +20,8 @@ from curate.licenses.lineage import Member
 from curate.licenses.prose_rules import PROSE_RULES
 from curate.licenses.texts import recognize
 
+POINTER_CHARS = 300
+"""A shorter license file only points to a license."""
 RESTRICTED_NAME = re.compile(
     r"(?:^|[^a-z])(?:nc|non-?commercial|noncommercial|research|non-?production|academic|evaluation)(?:$|[^a-z])"
 )
@@ -100,13 +102,17 @@ def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
         return
     own = bench.own_verdict(member)
     for name, text in sorted(member.card.files.items()):
-        license_id = "" if name.lower().endswith(".json") else recognize(text)
-        facts = bench.catalogue.licenses.get(license_id)
+        if not name.lower().startswith(("license", "licence", "copying")) or not text.strip():
+            continue
+        where = f"{member.card.where.rsplit('/', 1)[0]}/{name}"
+        facts = bench.catalogue.licenses.get(recognize(text))
         if facts is None:
+            if own is Verdict.ALLOW and len(text) > POINTER_CHARS:
+                message = f"the file {name} is a text that nobody here knows; the tag alone does not allow"
+                yield finding("license-file", member, bench.policy.unknown, message, [Evidence(source=where)])
             continue
         verdict, line = bench.judge(facts)
         if verdict.severity > own.severity or (verdict is Verdict.DENY and own is Verdict.DENY):
-            where = f"{member.card.where.rsplit('/', 1)[0]}/{name}"
             message = f"the file {name} is {facts.name}: {facts.note} (policy {line})"
             yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
 
@@ -144,6 +150,8 @@ def odd_characters(member: Member, bench: Bench) -> Iterator[Finding]:
 def known_source(member: Member, bench: Bench) -> Iterator[Finding]:
     """What the catalogue knows of the member by its id."""
     for known in member.known:
+        if known.only_unread and member.card is not None:
+            continue
         how = "" if known.confidence == "high" else f" ({known.confidence} confidence)"
         evidence = [
             Evidence(source="catalogue: known sources", section=known.basis, confidence=known.confidence),
@@ -203,7 +211,7 @@ def lineage_cut(member: Member, bench: Bench) -> Iterator[Finding]:
             yield finding("lineage-cut", member, bench.policy.unread_parent, f"the lineage {why}")
 
 
-def base_terms(member: Member, bench: Bench) -> Iterator[Finding]:
+def starting_terms(member: Member, bench: Bench) -> Iterator[Finding]:
     """For the model a student starts from: may it be changed, and the result passed on?"""
     if not bench.case.as_base or member.ref.kind == "dataset" or member.card is None:
         return
@@ -213,7 +221,7 @@ def base_terms(member: Member, bench: Bench) -> Iterator[Finding]:
             forbidden = [term for term in needed if facts.terms.get(term) == "forbidden"]
             if forbidden:
                 message = f"{facts.name} forbids {' and '.join(forbidden)}, which a student that starts from it needs"
-                yield finding("base-terms", member, Verdict.DENY, message, [license_evidence(facts)])
+                yield finding("starting-terms", member, Verdict.DENY, message, [license_evidence(facts)])
 
 
 RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
@@ -231,7 +239,7 @@ RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
         hosted_terms,
         unread_parent,
         lineage_cut,
-        base_terms,
+        starting_terms,
         *PROSE_RULES,
     )
 }

@@ -66,6 +66,9 @@ class ModelFolder:
         return read_folder(folder, where=folder.name or str(folder)) or RawCard(str(folder), b"", files=_beside(folder))
 
 
+EMBEDDED = ModelRef("model", "embedded")
+
+
 class EmbeddedTeacher:
     """The teacher that ships with curate, under the ref ``embedded``."""
 
@@ -74,7 +77,18 @@ class EmbeddedTeacher:
 
     def fetch(self, ref: ModelRef) -> RawCard | None:
         """Its card."""
-        return read_folder(self.folder, where="embedded") if ref.name == "embedded" else None
+        return read_folder(self.folder, where="embedded") if ref == EMBEDDED else None
+
+
+class OnlyEmbedded:
+    """The embedded teacher's own card alone: it names and credits its data sets, and nothing of it is on the hub."""
+
+    def __init__(self, source: CardSource) -> None:
+        self.source = source
+
+    def fetch(self, ref: ModelRef) -> RawCard | None:
+        """Its card; nothing else is asked for, so that it can be judged without a network."""
+        return self.source.fetch(ref) if ref == EMBEDDED else None
 
 
 class FirstOf:

@@ -36,7 +36,7 @@ NEGATION = re.compile(
     r"\b(?:no|not|never|without|none|neither|nor|cannot|isn't|wasn't|aren't|weren't|"
     r"doesn't|didn't|don't|free of|free from|"
     r"rather than|instead of|unlike|except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
-    r"filter(?:ed|ing)? out)\b(?! only)[^.;:]{0,60}$"
+    r"filter(?:ed|ing)? (?:out|for|by))\b(?! only)[^.;:]{0,60}$"
 )
 COMPARISON = re.compile(
     r"\b(?:compar\w+|outperform\w*|surpass\w*|beat(?:s|ing)?|better|worse|versus|vs|on par|rival\w*|close to|exceed\w*|"
@@ -44,7 +44,7 @@ COMPARISON = re.compile(
     r"judged?|similar(?:ly)? to|same\b[^.;]{0,40}\bas|"
     r"like|alternatives? to|replacements? (?:of|for)|counterparts?|inspired by|such as|more than|less than|than|"
     r"equivalent to|comparable|known as|aka|(?:reproduc\w+|recreation|replica\w*) of|perform\w*|including|e\.g|"
-    r"identical to|resembl\w+|akin to|popular|plugged?)\b[^.;]{0,90}$"
+    r"identical to|resembl\w+|akin to|preferred (?:over|to)|popular|plugged?)\b[^.;]{0,90}$"
 )
 OTHER_MODEL = re.compile(
     r"(?:\]\(|href=[\"']?)(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/"

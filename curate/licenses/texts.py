@@ -1,4 +1,4 @@
-"""Which license a text is, by its own title and sentences; no guess where two could be meant."""
+"""Which license a text is, by its own title and sentences; no guess where it might be another."""
 
 import re
 
@@ -25,7 +25,7 @@ TITLES: tuple[tuple[str, str], ...] = (
     ("opt-175b", r"opt-175b license agreement"),
     ("msrla", r"microsoft research license"),
     ("fair-noncommercial-research-license", r"fair noncommercial research license"),
-    ("apple-amlr", r"apple machine learning research model license"),
+    ("apple-amlr", r"apple machine learning research model"),
     ("bigcode-openrail-m", r"bigcode open ?rail"),
     ("openrail", r"responsible ai license|open rail-?m|openrail"),
     ("cc-by-nc-nd-4.0", r"attribution-noncommercial-noderivatives 4\.0"),
@@ -44,16 +44,31 @@ FORBIDS = re.compile(
 )
 
 
-def recognize(text: str) -> str:
-    """The catalogue id of the strict license a text is; ``cc-by-nc-4.0`` for an unknown text that bars commerce.
+PLAIN: tuple[tuple[str, str, int], ...] = (
+    ("apache-2.0", r"apache license,? version 2\.0", 12_500),
+    ("mit", r"permission is hereby granted, free of charge", 1_250),
+    ("bsd-3-clause", r"redistribution and use in source and binary forms", 1_900),
+    ("unlicense", r"this is free and unencumbered software", 1_400),
+    ("cc0-1.0", r"cc0 1\.0 universal|creative commons zero", 8_000),
+    ("cc-by-4.0", r"attribution 4\.0 international", 20_000),
+    ("openmdw-1.1", r"openmdw license agreement", 3_500),
+    ("nvidia-open-model", r"nvidia open model license", 20_000),
+)
+"""Permissive texts by their title and the most letters they may have: a text with a rider is longer."""
+RIDER = re.compile(r"modified mit|non-?commercial|provided that (?:if|the following additional)|monthly active users")
 
-    Permissive texts give an empty string: a file can only make a verdict stricter.
+
+def recognize(text: str) -> str:
+    """The catalogue id of a license text; ``cc-by-nc-4.0`` for an unknown text that bars commerce, empty if unknown.
+
+    A permissive id is given only to a text that opens as that license does and is no longer than it.
     """
     plain = " ".join(text[:MAX_CHARS].lower().split())
     head = plain[:1500]
     for license_id, title in TITLES:
         if re.search(title, head):
             return license_id
-    if head.startswith("apache license") or "permission is hereby granted, free of charge" in head:
-        return ""
+    for license_id, title, longest in PLAIN:
+        if re.search(title, head) and len(plain) <= longest and not RIDER.search(plain):
+            return license_id
     return "cc-by-nc-4.0" if FORBIDS.search(plain) else ""
