@@ -51,7 +51,7 @@ def demo_config(teacher: DemoTeacher) -> RunConfig:
             student=StudentConfig(name="smol-student", license="apache-2.0", keep_layers=(0, 6, 12, 18, 24, 29)),
             losses=_four_terms(temperature=1.0),
             epochs=2,
-            learning_rate=1e-3,
+            learning_rate=3e-4,
             batch_tokens=1024,
             max_answer_tokens=24,
             max_prompt_tokens=96,

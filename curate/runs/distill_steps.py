@@ -1,6 +1,7 @@
 """The training of a run: the student, and beside it the same student without its teacher's signals."""
 
 import shutil
+from pathlib import Path
 
 from curate.artifact import canonical_json, sha256_file, sha256_text
 from curate.distillation.config import without_teacher
@@ -27,7 +28,7 @@ def distill(shop: Workshop) -> TrainingReport:
     goes_on = shop.trail.last_inputs("distill") == inputs
     with shop.trail.step("distill", inputs) as step:
         if not goes_on:
-            (shop.root / "baseline.json").unlink(missing_ok=True)
+            _clear(shop.root)
         if shop.config.baseline:
             _teach_baseline(shop, teacher, dataset, goes_on=goes_on)
             step.add(shop.root / "baseline.json")
@@ -46,6 +47,14 @@ def distill(shop: Workshop) -> TrainingReport:
                 step.add(shop.root / name)
         step.message = f"{report.steps} steps, {report.tokens} answer tokens"
     return report
+
+
+def _clear(root: Path) -> None:
+    """Remove what an earlier attempt under other inputs left in the run folder; its digests stay in the ledger."""
+    for name in ("student", "signals", "checkpoints", "baseline"):
+        shutil.rmtree(root / name, ignore_errors=True)
+    for name in ("training.json", "baseline.json"):
+        (root / name).unlink(missing_ok=True)
 
 
 def _evaluation_sha256(shop: Workshop) -> str:
