@@ -20,7 +20,15 @@ FilePath = click.Path(path_type=Path)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one field, dotted; may be repeated.")
 @click.option("--resume", type=FilePath, help="Go on from what a broken call left in this folder.")
 @click.option("-o", "--out", type=FilePath, help="Folder for the student, the answers and training.json.")
-@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the result.",
+)
 @click.pass_obj
 def distill(
     settings: dict[str, bool],
@@ -32,14 +40,14 @@ def distill(
     out: Path | None,
     form: str,
 ) -> None:
-    r"""Teach a student, given the tickets of both gates.
+    """Teach a student, given the tickets of both gates.
 
     CONFIG is a YAML file; every field is told in docs/distillation.md. Paths in it are relative to it.
 
     \b
     Example:
       curate distill distill.yaml --teacher teacher.json --dataset dataset.json -o out --set losses.kd.weight=2
-    """
+    """  # noqa: D301 – click reads the escape
     folder = resume or out
     if folder is None:
         raise click.UsageError("give -o/--out DIR, or --resume DIR")

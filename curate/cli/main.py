@@ -64,12 +64,12 @@ class LazyGroup(click.Group):
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
 @click.pass_context
 def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
-    r"""Gate a distillation: may this teacher teach, are these prompts worth asking, and can we prove it?
+    """Gate a distillation: may this teacher teach, are these prompts worth asking, and can we prove it?
 
     \b
     Exit codes: 0 allowed, done · 2 usage · 3 denied · 4 needs review · 5 wrong input
                 6 something outside is missing · 7 a file changed · 8 the run broke · 130 Ctrl-C
-    """
+    """  # noqa: D301 – click reads the escape
     level = logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))

@@ -63,7 +63,7 @@ class Reporter:
             if stage not in self.tasks:
                 self.tasks[stage] = self.bars.add_task(stage, total=total, rate="", note="")
             self.bars.update(self.tasks[stage], completed=done, total=total, rate=rate, note=note)
-        elif done == total or now - self.said.get(stage, 0.0) >= PLAIN_EVERY_S:
+        elif now - self.said.setdefault(stage, started) >= PLAIN_EVERY_S or (done == total and now - started > 1):
             self.said[stage] = now
             left = f", {(total - done) * (now - started) / done:.0f} s left" if total and done and done < total else ""
             of = f"/{total}" if total is not None else ""

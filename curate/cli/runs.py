@@ -64,7 +64,15 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
 
 @click.command("verify-run")
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the result.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the result here.")
 def verify_run(folder: Path, form: str, output: Path | None) -> int:
     """Re-hash everything in a run folder; exit 7 and the first thing that differs if anything changed.

@@ -93,6 +93,14 @@ class _Run:
     started: float = field(default_factory=time.perf_counter)
 
     @property
+    def asked_sha256(self) -> str:
+        """What the teacher's answers belong to: who was asked, what, and within which limits; not how it is taught."""
+        limits = {"max_prompt_tokens", "max_answer_tokens", "answers", "evaluation", "seed", "batch_tokens"}
+        asked = self.config.model_dump(mode="json", include=limits)
+        tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
+        return sha256_text(canonical_json([asked, self.teacher_ticket.ref, *tickets]))
+
+    @property
     def fingerprint(self) -> str:
         """What checkpoints and answers belong to."""
         parts = [self.config.model_dump(mode="json", exclude={"checkpoint_every"})]
@@ -139,7 +147,7 @@ class _Run:
             teacher_reads,
             student_reads,
             folder=self.out / "signals",
-            fingerprint=self.fingerprint,
+            fingerprint=self.asked_sha256,
             anchor=self.anchor,
             progress=self.progress,
         )

@@ -41,7 +41,10 @@ def prepare_lesson(
     anchor: Path,
     progress: Progress,
 ) -> Lesson:
-    """Read, split, ask the teacher where no true answer is known, encode."""
+    """Read, split, ask the teacher where no true answer is known, encode.
+
+    ``fingerprint`` is what the answers belong to; answers of the same one in ``folder`` are not asked for again.
+    """
     rows = read_rows(prompts, answers=config.answers)
     learning, examining = split_rows(rows, config, anchor)
     if not learning:

@@ -29,9 +29,6 @@ def distill(shop: Workshop) -> TrainingReport:
     with shop.trail.step("distill", inputs) as step:
         if not goes_on:
             _clear(shop.root)
-        if shop.config.baseline:
-            _teach_baseline(shop, teacher, dataset, goes_on=goes_on)
-            step.add(shop.root / "baseline.json")
         report = teach(
             teacher,
             dataset,
@@ -42,6 +39,9 @@ def distill(shop: Workshop) -> TrainingReport:
             resume=goes_on,
             progress=shop.progress,
         )
+        if shop.config.baseline:
+            _teach_baseline(shop, teacher, dataset, goes_on=goes_on)
+            step.add(shop.root / "baseline.json")
         for name in ("student", "signals", "training.json"):
             if (shop.root / name).exists():
                 step.add(shop.root / name)
@@ -64,12 +64,15 @@ def _evaluation_sha256(shop: Workshop) -> str:
 
 
 def _teach_baseline(shop: Workshop, teacher: ApprovedTeacher, dataset: ApprovedDataset, *, goes_on: bool) -> None:
-    """The same student, steps and data by L_task alone; only its measurements are kept."""
+    """The same student, steps, data and answers by L_task alone; only its measurements are kept."""
     from curate.distillation.distill import distill as teach
 
     place, work = shop.root / "baseline.json", shop.root / "baseline"
     if goes_on and place.is_file():
         return
+    if not (work / "signals").exists():
+        (work / "signals").mkdir(parents=True)
+        shutil.copy(shop.root / "signals" / "answers.jsonl", work / "signals" / "answers.jsonl")
     report = teach(
         teacher,
         dataset,
@@ -77,7 +80,7 @@ def _teach_baseline(shop: Workshop, teacher: ApprovedTeacher, dataset: ApprovedD
         root=shop.root,
         out=work,
         anchor=shop.where,
-        resume=goes_on,
+        resume=True,
         progress=shop.progress,
     )
     report.write(place)

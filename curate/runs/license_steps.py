@@ -104,7 +104,7 @@ def _write_decision(path: Path, fresh: Decision) -> Decision:
 
 def _decision_line(what: str, decision: Decision) -> str:
     """One line for people."""
-    reasons = [f for f in decision.findings if f.effective is decision.verdict and f.verdict is not Verdict.ALLOW]
+    reasons = [f for f in decision.findings if f.effective is decision.verdict is not Verdict.ALLOW]
     because = f": {reasons[0].rule}: {reasons[0].message}" if reasons else ""
-    waived = [f"waived: {f.rule} by {f.waived_by}" for f in decision.findings if f.waived_by]
+    waived = dict.fromkeys(f"waived: {f.rule} by {f.waived_by}" for f in decision.findings if f.waived_by)
     return f"{what} {decision.ref}: {decision.verdict}{because}" + "".join(f"\n  {line}" for line in waived)
