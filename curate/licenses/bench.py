@@ -7,7 +7,7 @@ from typing import Literal
 
 from curate.gate import Evidence, Finding, Verdict, worst
 from curate.licenses.card import Claim, ModelCard
-from curate.licenses.case_verdict import judge_in_case
+from curate.licenses.case_verdict import CASE_LINE, judge_in_case
 from curate.licenses.decision import Case
 from curate.licenses.expression import Alternatives, Named, combine, read_expression
 from curate.licenses.facts import Catalogue, LicenseFacts
@@ -65,7 +65,7 @@ class Bench:
 
     def has_known_origin(self, facts: LicenseFacts) -> bool:
         """Whether what stands behind a member is judged as well: known licenses of its own, or parents with them."""
-        if self.member is None:
+        if self.member is None or "upstream-terms-apply" not in facts.conditions:
             return False
         own = {one for known in self.member.known for one in known.licenses} - {facts.id}
         return bool(own) or any(parent.status != "missing" for parent in self.chain.parents(self.member))
@@ -160,6 +160,14 @@ def finding(
     """A finding about one member."""
     return Finding(
         rule=rule, subject=str(member.ref), verdict=Verdict(verdict), message=message, evidence=tuple(evidence)
+    )
+
+
+def told(facts: LicenseFacts, line: str) -> str:
+    """What a license says, and the line of the policy behind the verdict; what the case itself decides comes first."""
+    by_case = line.removeprefix(CASE_LINE)
+    return (
+        f"{facts.name}: {facts.note} (policy {line})" if by_case == line else f"{facts.name}: {by_case}. {facts.note}"
     )
 
 

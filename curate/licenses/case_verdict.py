@@ -7,6 +7,8 @@ from curate.licenses.conditions import outcome_of
 from curate.licenses.question import Outcome, Question, fails, unclear
 from curate.policy import LicensePolicy
 
+CASE_LINE = "in this case "
+"""How the line begins that tells which conditions are not met."""
 EXPLAINING = {"student-must-be-same-family", "noncommercial-only", "research-only", "no-competing-model",
               "no-output-training"}  # fmt: skip
 """Conditions that tell why a term is summed up as forbidden; without one of them it is forbidden as such."""
@@ -31,7 +33,7 @@ def judge_in_case(policy: LicensePolicy, question: Question, base: Verdict, base
     if base is verdict and not any(one.verdict is verdict for _, one in found):
         return verdict, base_line
     found.sort(key=lambda pair: -pair[1].verdict.severity)
-    return verdict, "accept_conditions: " + "; ".join(f"{name}: {one.said}" for name, one in found)
+    return verdict, CASE_LINE + "; ".join(f"{name}: {one.said}" for name, one in found)
 
 
 def outcomes(policy: LicensePolicy, question: Question) -> Iterator[tuple[str, Outcome]]:

@@ -66,7 +66,7 @@ def _clash(one: Duty, other: Duty) -> Iterator[tuple[Duty, Duty, Verdict, str]]:
 
 def _conflict(subject: str, one: Duty, other: Duty, verdict: Verdict, why: str) -> Finding:
     """The finding about a pair of duties."""
-    message = f"{one.text}; {other.text}: {why}"
+    message = f"{why}: {one.text}; {other.text}"
     evidence = tuple(Evidence(source=f"catalogue: {duty.license}", section=duty.section) for duty in (one, other))
     return Finding(rule="duties-conflict", subject=subject, verdict=verdict, message=message, evidence=evidence)
 

@@ -12,6 +12,7 @@ from curate.licenses.bench import (
     claim_evidence,
     finding,
     license_evidence,
+    told,
     via_evidence,
 )
 from curate.licenses.expression import read_expression
@@ -39,8 +40,7 @@ def license_terms(member: Member, bench: Bench) -> Iterator[Finding]:
         evidence = [claim_evidence(card, source)]
         if facts is not None:
             evidence.append(license_evidence(facts))
-            said = f"{facts.name}: {facts.note}"
-            yield finding("license-terms", member, verdict, f"{said} (policy {line}){_recalled(facts)}", evidence)
+            yield finding("license-terms", member, verdict, f"{told(facts, line)}{_recalled(facts)}", evidence)
         elif RESTRICTED_NAME.search(named.text.lower()):
             message = f"the license is called {named.text!r}: by its name for non-commercial use or research only"
             yield finding("license-terms", member, Verdict.DENY, message, evidence)
@@ -91,7 +91,7 @@ def misspelt_license_key(member: Member, bench: Bench) -> Iterator[Finding]:
         for named in bench.best_of(read_expression(claim.text, bench.catalogue)) if claim.text else ():
             verdict, line, facts = bench.judge_named(named)
             if verdict is Verdict.DENY and facts is not None:
-                message = f"{facts.name}, under the key {claim.field!r}: {facts.note} (policy {line})"
+                message = f"under the key {claim.field!r}: {told(facts, line)}"
                 evidence = [claim_evidence(member.card, claim), license_evidence(facts)]
                 yield finding("misspelt-license-key", member, verdict, message, evidence)
 
@@ -113,7 +113,7 @@ def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
             continue
         verdict, line = bench.judge(facts)
         if verdict.severity > own.severity or (verdict is Verdict.DENY and own is Verdict.DENY):
-            message = f"the file {name} is {facts.name}: {facts.note} (policy {line})"
+            message = f"the file {name} is {told(facts, line)}"
             yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
 
 
@@ -174,7 +174,7 @@ def _known_licenses(
     if not judged or (member.card is not None and strictest is Verdict.ALLOW):
         return
     verdict, line, facts = next(one for one in judged if one[0] is strictest)
-    message = f"known as {basis}: {facts.name}: {facts.note} (policy {line}){_recalled(facts)}"
+    message = f"known as {basis}: {told(facts, line)}{_recalled(facts)}"
     yield finding("known-source", member, verdict, message, [*evidence, license_evidence(facts)])
 
 
@@ -184,7 +184,7 @@ def hosted_terms(member: Member, bench: Bench) -> Iterator[Finding]:
         return
     for facts in member.hosted:
         verdict, line = bench.judge(facts)
-        message = f"{facts.name}: {facts.note} (policy {line}){_recalled(facts)}"
+        message = f"{told(facts, line)}{_recalled(facts)}"
         yield finding("hosted-terms", member, verdict, message, [license_evidence(facts)])
     if not member.hosted:
         provider = member.ref.name.partition("/")[0]
