@@ -91,12 +91,7 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     curate check-license api:openai/gpt-4o my/model -f jsonl
     """
     wanted = [*refs, *(_listed(listed) if listed else ())]
-    if not wanted:
-        raise click.UsageError("give at least one REF, or --from FILE")
-    if form == "json" and len(wanted) > 1 and not together:
-        raise click.UsageError("-f json prints one decision; use -f jsonl for several")
-    if ticket is not None and (len(wanted) > 1 or together):
-        raise click.UsageError("--ticket is for one REF")
+    _refuse_misuse(wanted, form, ticket=ticket, together=together)
     policy = load_policy(policy_name)
     source = make_source(cards=cards, offline=offline, embedded=embedded_folder())
     case = _case(
@@ -126,6 +121,16 @@ def check_license(  # noqa: PLR0917 – click passes them by name
             _write_ticket(decision, ref, ticket)
     emit(("" if form in ("json", "jsonl") else "\n").join(texts), output)
     return _exit_code(codes, fail_on)
+
+
+def _refuse_misuse(wanted: list[str], form: str, *, ticket: Path | None, together: bool) -> None:
+    """Options that make no sense with one another."""
+    if not wanted:
+        raise click.UsageError("give at least one REF, or --from FILE")
+    if form == "json" and len(wanted) > 1 and not together:
+        raise click.UsageError("-f json prints one decision; use -f jsonl for several")
+    if ticket is not None and (len(wanted) > 1 or together):
+        raise click.UsageError("--ticket is for one REF")
 
 
 def _case(**given: Any) -> Case:  # noqa: ANN401 – the fields of a case

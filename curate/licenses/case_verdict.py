@@ -9,8 +9,11 @@ from curate.policy import LicensePolicy
 
 CASE_LINE = "in this case "
 """How the line begins that tells which conditions are not met."""
-EXPLAINING = {"student-must-be-same-family", "noncommercial-only", "research-only", "no-competing-model",
-              "no-output-training"}  # fmt: skip
+EXPLAINING = {
+    "training": {"student-must-be-same-family", "noncommercial-only", "research-only", "no-competing-model",
+                 "no-output-training"},
+    "commercial_use": {"noncommercial-only", "research-only", "non-production-only"},
+}  # fmt: skip
 """Conditions that tell why a term is summed up as forbidden; without one of them it is forbidden as such."""
 BARS = {"no-competing-model", "no-competing-product", "no-output-training", "non-production-only", "internal-use-only",
         "no-automated-extraction"}  # fmt: skip
@@ -58,18 +61,25 @@ def outcomes(policy: LicensePolicy, question: Question) -> Iterator[tuple[str, O
 def unmet_terms(question: Question) -> Iterator[tuple[str, Outcome]]:
     """Of the terms that the case needs, those that are forbidden as such or on which the text is silent."""
     facts, case = question.facts, question.case
+    trains = not case.as_base
     wanted = {
-        "train_on_outputs": "responses" in case.signals and not case.as_base,
-        "distill_from_weights": not question.takes_only_responses and not question.is_hosted and not case.as_base,
+        "train_on_outputs": trains and "responses" in case.signals,
+        "distill_from_weights": trains and not question.takes_only_responses and not question.is_hosted,
         "commercial_use": case.commercial,
     }
-    explained = not question.is_hosted and any(condition in EXPLAINING for condition in facts.conditions)
-    has_bar = bool(BARS.intersection(facts.conditions))
     for term in (name for name, needed in wanted.items() if needed):
         answer, said = facts.terms.get(term, "unknown"), term.replace("_", " ")
-        if answer == "forbidden" and not (explained and term != "commercial_use"):
-            yield term, fails(f"it does not allow to {said}" if term != "commercial_use" else "it bars commercial use")
+        explained = EXPLAINING["commercial_use" if term == "commercial_use" else "training"].intersection(
+            facts.conditions
+        )
+        if answer == "forbidden" and (question.is_hosted or not explained):
+            yield term, fails(f"it bars: {said}")
         elif answer == "unknown":
-            yield term, unclear(f"nothing is known of what it says about: {said}")
-        elif answer == "conditional" and term == "train_on_outputs" and question.is_hosted and not has_bar:
+            yield term, unclear(f"nothing is known of what it says on: {said}")
+        elif (
+            answer == "conditional"
+            and term == "train_on_outputs"
+            and question.is_hosted
+            and not BARS & {*facts.conditions}
+        ):
             yield term, unclear("it allows training on outputs under conditions that are not on record")

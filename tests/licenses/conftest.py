@@ -17,7 +17,8 @@ TODAY = date(2026, 11, 26)
 class Cards:
     """Cards by lower-case id; text, bytes, or a mapping for the front matter."""
 
-    def __init__(self, cards):
+    def __init__(self, cards, files=None):
+        self.files = {name.lower(): texts for name, texts in (files or {}).items()}
         self.cards = {name.lower(): self.content(card) for name, card in cards.items()}
 
     @staticmethod
@@ -28,16 +29,20 @@ class Cards:
 
     def fetch(self, ref):
         content = self.cards.get(str(ref).lower())
-        return None if content is None or ref.folder else RawCard(f"{ref.kind}s/README.md", content)
+        return (
+            None
+            if content is None or ref.folder
+            else RawCard(f"{ref.kind}s/README.md", content, files=self.files.get(str(ref).lower(), {}))
+        )
 
 
 @pytest.fixture
 def judge():
     """Judge a ref among cards under a policy and a case."""
 
-    def run(ref, cards=None, *, policy="default", today=TODAY, **case):
+    def run(ref, cards=None, *, files=None, policy="default", today=TODAY, **case):
         loaded = load_policy(policy) if isinstance(policy, str) else policy
-        source = FirstOf([ModelFolder(), Cards(cards or {})])
+        source = FirstOf([ModelFolder(), Cards(cards or {}, files)])
         return check_license(ref, policy=loaded, source=source, case=Case(**case), today=today)
 
     return run
