@@ -3,6 +3,7 @@
 Cards are another matter: they are other people's, and ``curate.licenses.card`` reads them with its own rules.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,22 @@ def parse_yaml(text: str, *, where: str, error: type[InputError] = InputError) -
         raise error(f"{where}: not YAML: {broken}") from broken
     finally:
         loader.dispose()
+
+
+def line_of(text: str, place: Iterable[str | int]) -> int:
+    """The line at which a value stands in YAML text that was parsed before; of a missing one, where it should be."""
+    node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    line = 1
+    for part in place:
+        found: tuple[yaml.Node, yaml.Node] | None = None
+        if isinstance(node, yaml.MappingNode):
+            found = next((pair for pair in node.value if pair[0].value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
 
 
 def _check(node: yaml.Node, seen: set[int]) -> None:

@@ -48,6 +48,12 @@ class Bench:
             return judge_in_case(self.policy, self.ask(facts), verdict, line)
         return verdict, line
 
+    @property
+    def restricted(self) -> Verdict:
+        """What a card's own word against commercial use comes to: it binds nobody who takes it on and keeps it."""
+        kept = self.policy.accepts("noncommercial-only") and not self.case.commercial
+        return Verdict.ALLOW if kept else Verdict.DENY
+
     def ask(self, facts: LicenseFacts) -> Question:
         """One license in this case."""
         return Question(

@@ -63,7 +63,7 @@ def restriction_in_prose(member: Member, bench: Bench) -> Iterator[Finding]:
     for statement in bench.statements(member):
         if statement.topic not in ("restriction", "advice") or member.card is None:
             continue
-        verdict = Verdict.DENY if statement.topic == "restriction" else Verdict.REVIEW
+        verdict = bench.restricted if statement.topic == "restriction" else Verdict.REVIEW
         if verdict is Verdict.REVIEW and _is_rail(member, bench):
             continue
         if verdict.severity > worst_seen.severity:

@@ -117,11 +117,11 @@ def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
             yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
 
 
-def commercial_flag(member: Member, bench: Bench) -> Iterator[Finding]:  # noqa: ARG001 – rules are called alike
+def commercial_flag(member: Member, bench: Bench) -> Iterator[Finding]:
     """A key of its own that says ``commercial: false``."""
     if member.card is not None and member.card.commercial_no is not None:
         evidence = [claim_evidence(member.card, member.card.commercial_no)]
-        yield finding("restricted-use", member, Verdict.DENY, "the card says commercial: false", evidence)
+        yield finding("restricted-use", member, bench.restricted, "the card says commercial: false", evidence)
 
 
 def unreadable_card(member: Member, bench: Bench) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from curate.policy.organisation import Organisation
 from curate.policy.prompts import PromptPolicy
 from curate.policy.teachers import LicensePolicy
 from curate.policy.waivers import Waiver
-from curate.safeyaml import read_yaml
+from curate.safeyaml import line_of, read_yaml
 
 
 class Policy(Artifact):
@@ -65,4 +65,5 @@ def read_policy(path: Path) -> Policy:
     try:
         return Policy.model_validate({"name": path.stem, **payload})
     except ValidationError as error:
-        raise PolicyError(f"{path}: {first_problem(error)}", hint="see docs/policies.md") from error
+        line = line_of(path.read_text(encoding="utf-8-sig"), error.errors()[0]["loc"])
+        raise PolicyError(f"{path}:{line}: {first_problem(error)}", hint="see docs/policies.md") from error

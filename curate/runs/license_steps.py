@@ -73,6 +73,7 @@ def judge_licenses(shop: Workshop) -> Decision:
             signals=signals_used(config.distill),
             student_name=config.student.name,
             student_base=config.student.base,
+            student_license=config.student.license,
         )
         asked = {"decision.json": (shop.teacher_ref, case)}
         start = config.student.base or (shop.teacher_ref if config.student.keep_layers else "")

@@ -11,6 +11,7 @@ import pytest
 
 from curate.cli.main import run_command
 from curate.gate import ApprovedTeacher
+from curate.policy import policies_folder
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = str(ROOT / "examples/cards")
@@ -199,3 +200,50 @@ def test_the_gate_starts_without_the_numeric_stack():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_students_planned_name_license_and_base_decide(curate):
+    asked = ("check-license", "meta-llama/Llama-3.1-405B", "--offline", "-p", "conditional")
+    code, out, _ = curate(*asked, "--student", "Foo-7B", "--signals", "responses")
+    assert (code, "does not begin with 'Llama'" in out) == (3, True)
+    free = ("--signals", "responses", "--student-license", "apache-2.0")
+    assert curate(*asked, "--student", "Llama-Foo-7B", *free)[0] == 0
+    code, out, _ = curate(*asked, "--student", "Llama-Foo-7B", "--student-license", "apache-2.0")
+    assert (code, "use limits" in out) == (3, True)
+
+
+def test_teachers_together_give_one_decision_that_names_duties_which_clash(curate):
+    refs = ("meta-llama/Llama-3.1-405B", "naver-hyperclovax/HyperCLOVAX-SEED-Text-Instruct-1.5B")
+    code, out, _ = curate("check-license", *refs, "--offline", "-p", "conditional", "--together", "-f", "json")
+    decision = json.loads(out)
+    assert (code, decision["ref"], decision["verdict"]) == (3, " + ".join(refs), "deny")
+    assert decision["findings"][0]["rule"] == "duties-conflict"
+    assert curate("check-license", "google/flan-t5-base", "--together", "--ticket", "t.json")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('accept_conditions: ["*"]', "accept_conditions: [name-prefx]", "accept_conditions: name-prefx"),
+        (
+            "accepted_terms: []",
+            f"accepted_terms: [{{license: lama3, text_sha256: {'ab' * 32}, accepted_by: A, accepted_on: 2026-11-01}}]",
+            "accepted_terms: lama3",
+        ),
+        ("hosts_models: false", "competes_with: [nobody]", "competes_with: nobody"),
+    ],
+)
+def test_check_policy_refuses_conditions_and_terms_that_the_catalogue_does_not_know(curate, tmp_path, old, new, why):
+    text = (policies_folder() / "conditional.yaml").read_text(encoding="utf-8")
+    assert old in text
+    (tmp_path / "mine.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
+    code, _, err = curate("check-policy", str(tmp_path / "mine.yaml"))
+    assert (code, why in err) == (5, True), err
+
+
+def test_the_schema_for_editors_knows_the_organisation_and_accepted_conditions(curate):
+    schema = json.loads(curate("check-policy", "--schema")[1])
+    assert "organisation" in schema["properties"]
+    assert "accept_conditions" in schema["$defs"]["LicensePolicy"]["properties"]
+    assert schema["$defs"]["Organisation"]["additionalProperties"] is False
+    assert "accepted_terms" in schema["$defs"]["Organisation"]["properties"]

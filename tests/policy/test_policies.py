@@ -46,3 +46,44 @@ def test_a_policy_has_the_same_digest_whatever_the_hash_seed():
     }
     assert len(digests) == 1
     assert json.dumps(digests.pop().strip()) != '""'
+
+
+@pytest.mark.parametrize(
+    ("section", "why"),
+    [
+        ("organisation: {territroy: FR}", "organisation.territroy"),
+        ("organisation: {territory: France}", "organisation.territory"),
+        ("organisation: {monthly_active_users: -1}", "organisation.monthly_active_users"),
+        ("organisation: {monthly_active_users: many}", "organisation.monthly_active_users"),
+        (
+            "organisation: {accepted_terms: [{license: x, text_sha256: abc, accepted_by: A, accepted_on: 2026-11-01}]}",
+            "text_sha256",
+        ),
+        ("organisation: {accepted_terms: [{license: gemma, accepted_by: A, accepted_on: 2026-11-01}]}", "text_sha256"),
+    ],
+)
+def test_facts_about_the_organisation_that_are_misspelt_or_make_no_sense_are_refused(tmp_path, section, why):
+    (tmp_path / "mine.yaml").write_text(f"{section}\n{(policies_folder() / 'default.yaml').read_text()}")
+    with pytest.raises(PolicyError, match=why):
+        read_policy(tmp_path / "mine.yaml")
+
+
+@pytest.mark.parametrize("name", [name for name in policy_names() if name != "conditional"])
+def test_only_the_conditional_policy_takes_conditions_on(name):
+    assert load_policy(name).licenses.accept_conditions == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("licenses:\n  by_kind: {rail: allow}\n  unknwon: review\n", 3),
+        ("description: x\nlicenses:\n  by_kind:\n    rail: maybe\n", 4),
+        ("licenses:\n  unknown: allow\n", 2),
+        ("licenses: {}\norganisation:\n  accepted_terms:\n  - license: gemma\n    text_sha256: abc\n", 5),
+        ("organisation: {}\n", 1),
+    ],
+)
+def test_a_refusal_names_the_line(tmp_path, text, line):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(PolicyError, match=rf"mine\.yaml:{line}: "):
+        read_policy(tmp_path / "mine.yaml")
