@@ -264,7 +264,7 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     """
     from curate.errors import PolicyError
     from curate.licenses.facts import load_catalogue
-    from curate.licenses.policy_names import unknown_in_case
+    from curate.licenses.policy_names import unknown_names
 
     if schema:
         described = Policy.model_json_schema()
@@ -275,27 +275,8 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     if file is None:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
-    _refuse_unknown_names(policy.licenses.by_id, policy.licenses.by_condition, policy.licenses.by_source, file)
-    unknown = unknown_in_case(policy, load_catalogue())
+    unknown = unknown_names(policy, load_catalogue())
     if unknown:
         raise PolicyError(f"{file}: {unknown[0]} names nothing in the catalogue", hint="see curate show-license")
     emit(f"{file}: a valid policy, {policy.name}, sha256 {policy.digest()}\n", output)
     return 0
-
-
-def _refuse_unknown_names(
-    by_id: Iterable[str], by_condition: Iterable[str], by_source: Iterable[str], file: Path
-) -> None:
-    """A pattern that names no license, condition or source of the catalogue is a misspelling."""
-    from fnmatch import fnmatchcase
-
-    from curate.errors import PolicyError
-    from curate.licenses.facts import load_catalogue
-
-    catalogue = load_catalogue()
-    conditions = {name.split(":")[0] for name in catalogue.conditions}
-    wrong = [f"by_id: {one}" for one in by_id if not any(fnmatchcase(key, one) for key in catalogue.licenses)]
-    wrong += [f"by_condition: {one}" for one in by_condition if one not in conditions]
-    wrong += [f"by_source: {one}" for one in by_source if one not in catalogue.sources]
-    if wrong:
-        raise PolicyError(f"{file}: licenses.{wrong[0]} names nothing in the catalogue", hint="see curate show-license")
