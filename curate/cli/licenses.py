@@ -37,6 +37,13 @@ CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 4, Verdict.DENY: 3}
 @click.option("--student", "student_name", default="", help="The student's planned name.")
 @click.option("--student-base", default="", metavar="REF", help="The model the student starts from; judged as well.")
 @click.option("--student-license", default="", metavar="ID", help="The license the student is to be published under.")
+@click.option(
+    "--student-kind",
+    type=click.Choice(["generative", "classifier", "embedding"]),
+    default="generative",
+    show_default=True,
+    help="What the student is; some terms spare classifiers.",
+)
 @click.option("--signals", default=",".join(SIGNALS), show_default=True, help="What is taken from the teacher.")
 @click.option(
     "-f",
@@ -75,6 +82,7 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     student_name: str,
     student_base: str,
     student_license: str,
+    student_kind: str,
     signals: str,
     form: str,
     output: Path | None,
@@ -95,7 +103,11 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     policy = load_policy(policy_name)
     source = make_source(cards=cards, offline=offline, embedded=embedded_folder())
     case = _case(
-        signals=_signals(signals), student_name=student_name, student_base=student_base, student_license=student_license
+        signals=_signals(signals),
+        student_name=student_name,
+        student_base=student_base,
+        student_license=student_license,
+        student_kind=student_kind,
     )
     day = date(as_of.year, as_of.month, as_of.day) if as_of else today()
     judge = partial(check_one, policy=policy, source=source, case=case, today=day, revision=revision)

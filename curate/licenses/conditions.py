@@ -106,11 +106,7 @@ def internal_use_only(question: Question) -> Outcome:
 
 def no_derivatives_sharing(question: Question) -> Outcome:
     """Changed material may not be shared."""
-    return (
-        fails("what was made from it may not be shared, and the student is published")
-        if (question.case.published)
-        else DUTY
-    )
+    return fails("what was made from it may not be shared") if question.case.published else DUTY
 
 
 def no_automated_extraction(question: Question) -> Outcome:  # noqa: ARG001 – conditions are called alike
@@ -221,8 +217,13 @@ def share_alike(question: Question) -> Outcome:
     """What is derived and published stays under the same terms."""
     if not question.reaches_student:
         return HOLDS
-    stem = re.split(r"-\d", question.facts.id)[0]
-    return question.publishes_under(lambda facts: re.split(r"-\d", facts.id)[0] == stem, "keep the share-alike terms")
+    mine = stem(question.facts.id)
+    return question.publishes_under(lambda facts: stem(facts.id) == mine, "keep the share-alike terms")
+
+
+def stem(license_id: str) -> str:
+    """A license whatever its version."""
+    return re.split(r"-\d", license_id)[0]
 
 
 def same_license_for_derivatives(question: Question) -> Outcome:

@@ -5,7 +5,7 @@ from itertools import combinations
 
 from curate.gate import Evidence, Finding, Verdict, settle
 from curate.licenses.bench import Bench
-from curate.licenses.conditions import begins_with, outcome_of
+from curate.licenses.conditions import begins_with, outcome_of, stem
 from curate.licenses.decision import Decision, Duty, Lineage
 from curate.licenses.facts import LicenseFacts
 
@@ -60,7 +60,7 @@ def _clash(one: Duty, other: Duty) -> Iterator[tuple[Duty, Duty, Verdict, str]]:
         return
     if name == second == "same-license-for-derivatives":
         yield one, other, Verdict.DENY, "no student is published under exactly one license and exactly another"
-    elif one.license.split("-")[0] != other.license.split("-")[0]:
+    elif stem(one.license) != stem(other.license):
         yield one, other, Verdict.REVIEW, "whether one license for the student satisfies both must be looked at"
 
 
