@@ -77,7 +77,7 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
 def verify_run(folder: Path, form: str, output: Path | None) -> int:
     """Re-hash everything in a run folder; exit 7 and the first thing that differs if anything changed.
 
-    Example: curate verify-run reports/example
+    Example: curate verify-run reports/20261126T101500Z-1a2b3c4d
     """
     from curate.runs.verify import verify_run as verify
 
