@@ -170,3 +170,21 @@ def test_a_ticket_whose_decision_was_edited_is_exit_7_at_the_trainer(tmp_path):
     assert code == 7
     assert says_one_line(err)
     assert not (tmp_path / "out" / "student").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("check-license", "a/b", "-p", "nope"), ("run", "examples/run.yaml", "-p", "nope"), ("nope",)]
+)
+def test_an_unknown_name_on_the_command_line_is_a_usage_error(words):
+    assert curate(*words)[0] == 2
+
+
+def test_a_policy_file_that_is_not_there_is_exit_5(tmp_path):
+    assert curate("check-license", "a/b", "--offline", "-p", tmp_path / "nope.yaml")[0] == 5
+
+
+def test_a_policy_from_the_command_line_replaces_the_run_files(tmp_path):
+    code, _, _ = curate("run", EXAMPLES / "run-denied.yaml", "-p", "permissive-only", "--root", tmp_path)
+    (folder,) = tmp_path.iterdir()
+    assert code == 3
+    assert "permissive-only" in (folder / "policy.json").read_text()
