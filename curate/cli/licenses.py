@@ -4,7 +4,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,10 +17,12 @@ from curate.gate import Verdict
 from curate.licenses.check import check_license as check_one
 from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
+from curate.licenses.duties import combine_decisions
 from curate.licenses.sources import make_source
-from curate.policy import load_policy, read_policy
+from curate.policy import Policy, load_policy, read_policy
 
 SIGNALS = ("responses", "logits", "hidden-states", "attentions")
+CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 4, Verdict.DENY: 3}
 
 
 @click.command()
@@ -32,6 +36,7 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
 )
 @click.option("--student", "student_name", default="", help="The student's planned name.")
 @click.option("--student-base", default="", metavar="REF", help="The model the student starts from; judged as well.")
+@click.option("--student-license", default="", metavar="ID", help="The license the student is to be published under.")
 @click.option("--signals", default=",".join(SIGNALS), show_default=True, help="What is taken from the teacher.")
 @click.option(
     "-f",
@@ -52,6 +57,7 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
     type=click.Path(path_type=Path, allow_dash=True),
     help="A file with one REF a line; - for standard input.",
 )
+@click.option("--together", is_flag=True, help="The REFs teach one student: their duties add up and may clash.")
 @click.option(
     "--fail-on",
     type=click.Choice(["deny", "review"]),
@@ -68,11 +74,13 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     as_of: date | None,
     student_name: str,
     student_base: str,
+    student_license: str,
     signals: str,
     form: str,
     output: Path | None,
     ticket: Path | None,
     listed: Path | None,
+    together: bool,
     fail_on: str,
 ) -> int:
     r"""May this model teach? Allow (0), deny (3) or review (4), with the evidence.
@@ -85,19 +93,26 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     wanted = [*refs, *(_listed(listed) if listed else ())]
     if not wanted:
         raise click.UsageError("give at least one REF, or --from FILE")
-    if form == "json" and len(wanted) > 1:
+    if form == "json" and len(wanted) > 1 and not together:
         raise click.UsageError("-f json prints one decision; use -f jsonl for several")
-    if ticket is not None and len(wanted) > 1:
+    if ticket is not None and (len(wanted) > 1 or together):
         raise click.UsageError("--ticket is for one REF")
     policy = load_policy(policy_name)
     source = make_source(cards=cards, offline=offline, embedded=embedded_folder())
-    case = Case(signals=_signals(signals), student_name=student_name, student_base=student_base)
+    case = _case(
+        signals=_signals(signals), student_name=student_name, student_base=student_base, student_license=student_license
+    )
     day = date(as_of.year, as_of.month, as_of.day) if as_of else today()
+    judge = partial(check_one, policy=policy, source=source, case=case, today=day, revision=revision)
+    if together:
+        combined = combine_decisions([judge(ref) for ref in wanted])
+        emit(_render(combined, form), output)
+        return _exit_code([CODES[combined.verdict]], fail_on)
     texts: list[str] = []
     codes: list[int] = []
     for ref in wanted:
         try:
-            decision = check_one(ref, policy=policy, source=source, case=case, today=day, revision=revision)
+            decision = judge(ref)
         except (UnavailableError, InputError) as error:
             if len(wanted) == 1:
                 raise
@@ -106,11 +121,16 @@ def check_license(  # noqa: PLR0917 – click passes them by name
             texts.extend([_error_line(ref, error)] if form == "jsonl" else [])
             continue
         texts.append(_render(decision, form))
-        codes.append({Verdict.DENY: 3, Verdict.REVIEW: 4}.get(decision.verdict, 0))
+        codes.append(CODES[decision.verdict])
         if ticket is not None:
             _write_ticket(decision, ref, ticket)
     emit(("" if form in ("json", "jsonl") else "\n").join(texts), output)
     return _exit_code(codes, fail_on)
+
+
+def _case(**given: Any) -> Case:  # noqa: ANN401 – the fields of a case
+    """The case, with only what was given: what is left out is for the policy to state."""
+    return Case(**{name: value for name, value in given.items() if value})
 
 
 def _exit_code(codes: Iterable[int], fail_on: str) -> int:
@@ -237,7 +257,9 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     curate check-policy policies/default.yaml
     curate check-policy --schema > policy.schema.json
     """
-    from curate.policy import Policy
+    from curate.errors import PolicyError
+    from curate.licenses.facts import load_catalogue
+    from curate.licenses.policy_names import unknown_in_case
 
     if schema:
         described = Policy.model_json_schema()
@@ -249,6 +271,9 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
     _refuse_unknown_names(policy.licenses.by_id, policy.licenses.by_condition, policy.licenses.by_source, file)
+    unknown = unknown_in_case(policy, load_catalogue())
+    if unknown:
+        raise PolicyError(f"{file}: {unknown[0]} names nothing in the catalogue", hint="see curate show-license")
     emit(f"{file}: a valid policy, {policy.name}, sha256 {policy.digest()}\n", output)
     return 0
 

@@ -1,18 +1,22 @@
 """What every rule is given: the policy, the facts, the case and the chain, with the questions rules share."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import date
+from typing import Literal
 
 from curate.gate import Evidence, Finding, Verdict, worst
 from curate.licenses.card import Claim, ModelCard
+from curate.licenses.case_verdict import CASE_LINE, judge_in_case
 from curate.licenses.decision import Case
 from curate.licenses.expression import Alternatives, Named, combine, read_expression
 from curate.licenses.facts import Catalogue, LicenseFacts
 from curate.licenses.lineage import Chain, Member
 from curate.licenses.prose_terms import named_licenses, restricted_use
+from curate.licenses.question import Question
 from curate.licenses.statements import Reading, Statement
 from curate.licenses.text import DETECTORS
-from curate.policy import LicensePolicy
+from curate.policy import LicensePolicy, Organisation
 
 
 @dataclass
@@ -24,20 +28,66 @@ class Bench:
     case: Case
     chain: Chain
     read: dict[str, tuple[Statement, ...]] = field(default_factory=dict)
+    organisation: Organisation = field(default_factory=Organisation)
+    families: frozenset[str] = frozenset()
+    """Families found in the lineage of the model that the student starts from."""
+    today: date | None = None
+    member: Member | None = None
+    """Whom the rules are looking at."""
+
+    def at(self, member: Member) -> "Bench":
+        """The bench before one member, for what a license asks of the very model."""
+        return replace(self, member=member)
 
     def judge(self, facts: LicenseFacts) -> tuple[Verdict, str]:
         """The verdict on one license in this case, and the line of the policy behind it."""
         verdict, line = self.policy.judge_license(facts.id, facts.kind, facts.conditions)
         if verdict is Verdict.DENY and facts.family and self.is_same_family(facts):
             return self.policy.same_family, "same_family"
+        if self.policy.accept_conditions and not line.startswith("by_id"):
+            return judge_in_case(self.policy, self.ask(facts), verdict, line)
         return verdict, line
 
+    def ask(self, facts: LicenseFacts) -> Question:
+        """One license in this case."""
+        return Question(
+            facts=facts,
+            case=self.case,
+            organisation=self.organisation,
+            student_license=read_expression(self.case.student_license, self.catalogue)
+            if self.case.student_license
+            else (),
+            kinship=self.kinship(facts),
+            member=self.member,
+            has_known_origin=self.has_known_origin(facts),
+            today=self.today,
+        )
+
+    def has_known_origin(self, facts: LicenseFacts) -> bool:
+        """Whether what stands behind a member is judged as well: known licenses of its own, or parents with them."""
+        if self.member is None or "upstream-terms-apply" not in facts.conditions:
+            return False
+        own = {one for known in self.member.known for one in known.licenses} - {facts.id}
+        return bool(own) or any(parent.status != "missing" for parent in self.chain.parents(self.member))
+
+    def kinship(self, facts: LicenseFacts) -> Literal["same", "name-only", "other"]:
+        """Whether the student starts within the family of a license or only carries its name."""
+        if not facts.family or not self.is_same_family(facts):
+            return "other"
+        return "same" if self.case.as_base or self.case.student_base else "name-only"
+
     def judge_named(self, named: Named) -> tuple[Verdict, str, LicenseFacts | None]:
-        """The verdict on a license as named; of several it may mean, the strictest."""
+        """The verdict on a license as named; of several it may mean, the licensor's own, else the strictest."""
         if not named.facts:
             return Verdict(self.policy.unknown), "unknown", None
-        judged = [(*self.judge(facts), facts) for facts in named.facts]
+        judged = [(*self.judge(facts), facts) for facts in self.meant(named)]
         return max(judged, key=lambda one: one[0].severity)
+
+    def meant(self, named: Named) -> tuple[LicenseFacts, ...]:
+        """What a name may mean at this member: several licensors call texts of their own the same."""
+        owner = self.member.ref.name.lower().partition("/")[0] if self.member is not None else ""
+        own = [facts for facts in named.facts if owner in self.catalogue.licensors.get(facts.id, ())]
+        return tuple(own) or named.facts
 
     def best_of(self, alternatives: Alternatives) -> tuple[Named, ...]:
         """Of several choices, the one whose strictest license is the most lenient."""
@@ -54,6 +104,8 @@ class Bench:
         declared = self.case.student_base or self.case.student_name
         if not declared:
             return False
+        if facts.family in self.families:
+            return True
         licenses = [one for known in self.catalogue.lookup("models", declared) for one in known.licenses]
         return any(self.catalogue.licenses[one].family == facts.family for one in licenses)
 
@@ -69,6 +121,16 @@ class Bench:
             return [claim for claim in tags if claim.text.lower() != "other"] + names
         known_names = [claim for claim in names if self.catalogue.find(claim.text)]
         return tags + known_names
+
+    def licenses_of(self, member: Member) -> list[LicenseFacts]:
+        """The licenses a member stands under, as claimed, as bound by a host, and as known."""
+        bench = self.at(member)
+        known = [entry for entry in member.known if member.card is None or not entry.only_unread]
+        found = [*member.hosted, *(self.catalogue.licenses[one] for entry in known for one in entry.licenses)]
+        if member.card is not None and self.license_claims(member.card):
+            claimed = bench.best_of(self.claimed(member.card))
+            found = [*(facts for named in claimed for facts in bench.meant(named)[:1]), *found]
+        return list({facts.id: facts for facts in found}.values())
 
     def own_verdict(self, member: Member) -> Verdict:
         """The verdict on a member's own license claims alone."""
@@ -98,6 +160,14 @@ def finding(
     """A finding about one member."""
     return Finding(
         rule=rule, subject=str(member.ref), verdict=Verdict(verdict), message=message, evidence=tuple(evidence)
+    )
+
+
+def told(facts: LicenseFacts, line: str) -> str:
+    """What a license says, and the line of the policy behind the verdict; what the case itself decides comes first."""
+    by_case = line.removeprefix(CASE_LINE)
+    return (
+        f"{facts.name}: {facts.note} (policy {line})" if by_case == line else f"{facts.name}: {by_case}. {facts.note}"
     )
 
 

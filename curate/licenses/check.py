@@ -9,25 +9,18 @@ from curate import __version__
 from curate.errors import CardError, ModelNotFound
 from curate.gate import Finding, Verdict, settle, worst
 from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
-from curate.licenses.decision import Case, Decision, Lineage, LineageNode, PolicyRef
-from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
+from curate.licenses.decision import Case, Decision, Duty, Lineage, LineageNode, PolicyRef, in_organisation
+from curate.licenses.duties import conflicts, duties_of
+from curate.licenses.facts import Catalogue, load_catalogue
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
 from curate.licenses.rows import row_judge
 from curate.licenses.rules import RULES
 from curate.licenses.sources import EMBEDDED, CardSource, OnlyEmbedded, make_source
-from curate.policy import Policy, apply_waivers
+from curate.policy import LicensePolicy, Policy, apply_waivers
 
 __all__ = ["check_license", "decide", "embedded_folder", "parse_ref", "row_judge"]
-
-DUTIES = {
-    "attribution", "notice-file", "copy-of-license", "state-changes", "share-alike", "same-license-for-derivatives",
-    "source-disclosure", "network-source-disclosure", "pass-through-use-restrictions", "acceptable-use-policy",
-    "name-prefix", "display", "notify-licensor", "registration-required-commercial", "guardrail-preservation",
-    "distilled-model-is-derivative", "no-endorsement", "upstream-terms-apply",
-}  # fmt: skip
-FLOWS_FROM_DATA = {"share-alike", "attribution", "copy-of-license"}
 
 
 def parse_ref(text: str, *, revision: str = "") -> ModelRef:
@@ -95,9 +88,10 @@ def check_license(
         ModelNotFound: no source has a card and the catalogue does not know the name.
         HubUnreachable: the hub does not answer.
     """
-    case = case or Case()
+    case = in_organisation(case or Case(), policy.organisation)
     catalogue = catalogue or load_catalogue()
     source = source or make_source(embedded=embedded_folder())
+    has_start = bool(case.student_base) and not case.as_base
     root = parse_ref(ref, revision=revision)
     chain = trace_chain(root, OnlyEmbedded(source) if root == EMBEDDED else source, catalogue)
     if chain.root.status == "missing" and chain.root.ref.kind != "api":
@@ -105,25 +99,46 @@ def check_license(
             f"{ref}: no card was found and the catalogue does not know it",
             hint="check the name, or give --cards DIR with its card",
         )
-    decision = decide(chain, policy=policy, case=case, catalogue=catalogue, today=today)
+    start = trace_chain(parse_ref(case.student_base), source, catalogue) if has_start else None
+    families = families_of(start, catalogue) if start is not None else frozenset()
+    decision = decide(chain, policy=policy, case=case, catalogue=catalogue, today=today, families=families)
     if chain.root.ref.kind == "api" and not ref.strip().startswith("api:"):
         decision = decision.model_copy(update={"ref": ref.strip()})
-    if case.student_base and not case.as_base:
-        decision = _with_start(decision, case, policy=policy, source=source, catalogue=catalogue, today=today)
+    if start is not None:
+        decision = _with_start(decision, start, case, policy=policy, catalogue=catalogue, today=today)
     return decision
 
 
-def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, today: date) -> Decision:
-    """The decision on a chain that was read; pure."""
-    bench = Bench(policy.licenses, catalogue, case, chain)
+def families_of(chain: Chain, catalogue: Catalogue) -> frozenset[str]:
+    """The model families in a lineage, by the licenses that its members are known or claimed to have."""
+    bench = Bench(LicensePolicy(), catalogue, Case(), chain)
+    found = (facts.family for member in chain.members.values() for facts in bench.licenses_of(member))
+    return frozenset(family for family in found if family)
+
+
+def decide(
+    chain: Chain,
+    *,
+    policy: Policy,
+    case: Case,
+    catalogue: Catalogue,
+    today: date,
+    families: frozenset[str] = frozenset(),
+) -> Decision:
+    """The decision on a chain that was read; pure. ``families`` are those the student starts within."""
+    bench = Bench(
+        policy.licenses, catalogue, case, chain, organisation=policy.organisation, families=families, today=today
+    )
     found: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
-        about = [one for rule in RULES.values() for one in rule(member, bench)]
+        about = [one for rule in RULES.values() for one in rule(member, bench.at(member))]
         about = _tempered(member, about)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
-    found = [*_laundering(bench, verdicts), *found]
+    duties = duties_of(bench)
+    clashes = conflicts(duties, str(chain.root.ref)) if policy.licenses.accept_conditions else []
+    found = [*clashes, *_laundering(bench, verdicts), *found]
     findings = apply_waivers(found, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
     return Decision(
         ref=str(chain.root.ref),
@@ -131,7 +146,8 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
         case=case,
         verdict=settle(findings),
         findings=findings,
-        obligations=_obligations(bench),
+        obligations=tuple(dict.fromkeys(duty.text for duty in duties)),
+        duties=duties,
         lineage=_lineage(bench, verdicts),
         policy=PolicyRef(name=policy.name, sha256=policy.digest()),
         catalogue_sha256=catalogue.sha256,
@@ -151,7 +167,11 @@ def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
 def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]:
     """A permissive tag over a parent that is denied: a licensee cannot widen the grant."""
     for member in bench.chain.members.values():
-        if member.card is None or member.ref.kind == "dataset" or bench.own_verdict(member) is not Verdict.ALLOW:
+        if (
+            member.card is None
+            or member.ref.kind == "dataset"
+            or bench.at(member).own_verdict(member) is not Verdict.ALLOW
+        ):
             continue
         for parent in bench.chain.parents(member):
             if verdicts.get(parent.ref.key) is Verdict.DENY:
@@ -166,30 +186,31 @@ def _laundering(bench: Bench, verdicts: dict[str, Verdict]) -> Iterable[Finding]
 
 
 def _with_start(
-    decision: Decision, case: Case, *, policy: Policy, source: CardSource, catalogue: Catalogue, today: date
+    decision: Decision, chain: Chain, case: Case, *, policy: Policy, catalogue: Catalogue, today: date
 ) -> Decision:
     """The decision with what was found about the model the student starts from."""
     base_case = case.model_copy(update={"as_base": True})
-    chain = trace_chain(parse_ref(case.student_base), source, catalogue)
     if chain.root.status == "missing":
         message = "the student's base: no card was found and the catalogue does not know it"
         more: tuple[Finding, ...] = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
         more = apply_waivers(more, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
         base_nodes: tuple[LineageNode, ...] = ()
-        duties: tuple[str, ...] = ()
+        duties: tuple[Duty, ...] = ()
     else:
         base = decide(chain, policy=policy, case=base_case, catalogue=catalogue, today=today)
         more = tuple(one.model_copy(update={"message": f"the student's base: {one.message}"}) for one in base.findings)
-        base_nodes, duties = base.lineage.nodes, base.obligations
+        base_nodes, duties = base.lineage.nodes, base.duties
     known = {node.ref for node in decision.lineage.nodes}
     lineage = decision.lineage.model_copy(
         update={"nodes": (*decision.lineage.nodes, *(node for node in base_nodes if node.ref not in known))}
     )
-    findings = (*decision.findings, *more)
-    obligations = tuple(dict.fromkeys((*decision.obligations, *duties)))
-    return decision.model_copy(
-        update={"findings": findings, "verdict": settle(findings), "lineage": lineage, "obligations": obligations}
-    )
+    duties = tuple(dict.fromkeys((*decision.duties, *duties)))
+    if policy.licenses.accept_conditions:
+        more = (*more, *conflicts(duties, f"{decision.ref} with {case.student_base}"))
+    findings = tuple(dict.fromkeys((*decision.findings, *more)))
+    obligations = tuple(dict.fromkeys(duty.text for duty in duties))
+    changed = {"findings": findings, "lineage": lineage, "obligations": obligations, "duties": duties}
+    return decision.model_copy(update={**changed, "verdict": settle(findings)})
 
 
 def _lineage(bench: Bench, verdicts: dict[str, Verdict]) -> Lineage:
@@ -209,30 +230,6 @@ def _lineage(bench: Bench, verdicts: dict[str, Verdict]) -> Lineage:
             )
         )  # fmt: skip
     return Lineage(nodes=tuple(nodes), links=tuple(bench.chain.links), truncated=bool(bench.chain.cuts))
-
-
-def _obligations(bench: Bench) -> tuple[str, ...]:
-    """The duties that pass to the student, each a sentence that names its license."""
-    duties: dict[str, None] = {}
-    for member in bench.chain.members.values():
-        for facts in _licenses_of(member, bench):
-            for condition in facts.conditions:
-                name, _, parameter = condition.partition(":")
-                if name in DUTIES and (member.ref.kind != "dataset" or name in FLOWS_FROM_DATA):
-                    meaning = (
-                        bench.catalogue.conditions.get(name) or bench.catalogue.conditions.get(f"{name}:*") or name
-                    )
-                    shown = f" ({parameter})" if parameter else ""
-                    duties[f"{facts.name}: {meaning or name.replace('-', ' ')}{shown}"] = None
-    return tuple(duties)
-
-
-def _licenses_of(member: Member, bench: Bench) -> list[LicenseFacts]:
-    """The licenses a member stands under, as claimed or as known."""
-    if member.card is not None and bench.license_claims(member.card):
-        return [facts for named in bench.best_of(bench.claimed(member.card)) for facts in named.facts[:1]]
-    known = [bench.catalogue.licenses[one] for entry in member.known for one in entry.licenses]
-    return [*member.hosted, *known]
 
 
 def embedded_folder() -> Path:

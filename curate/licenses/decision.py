@@ -5,8 +5,10 @@ from typing import ClassVar, Literal
 
 from curate.artifact import Artifact, Value
 from curate.gate import ApprovedTeacher, Finding, Verdict, refuse
+from curate.policy import Organisation
 
 Signal = Literal["responses", "logits", "hidden-states", "attentions"]
+ORGANISATION_FACTS = ("territory", "monthly_active_users", "annual_revenue_usd", "commercial", "published")
 
 
 class Case(Value):
@@ -16,10 +18,44 @@ class Case(Value):
     student_name: str = ""
     student_base: str = ""
     """The model the student starts from; empty if it starts from nothing or from the teacher."""
+    student_license: str = ""
+    """The license the student is to be published under, as an id or an SPDX expression."""
+    student_kind: Literal["generative", "classifier", "embedding"] = "generative"
     commercial: bool = True
     published: bool = True
+    territory: str = ""
+    """Where the organisation is established; here and below, empty or null means that nobody stated it."""
+    monthly_active_users: int | None = None
+    annual_revenue_usd: int | None = None
     as_base: bool = False
     """The subject is the model a student starts from, not its teacher."""
+
+
+def in_organisation(case: Case, organisation: Organisation) -> Case:
+    """The case with the facts that the policy states of the organisation; what the case says itself stays."""
+    stated = {name: getattr(organisation, name) for name in ORGANISATION_FACTS}
+    return case.model_copy(
+        update={
+            name: value
+            for name, value in stated.items()
+            if value not in (None, "") and name not in case.model_fields_set
+        }
+    )
+
+
+class Duty(Value):
+    """One thing to be done or left so that the license goes on granting."""
+
+    license: str
+    """Catalogue id."""
+    condition: str
+    """In the catalogue's vocabulary, with its parameter: ``name-prefix:Llama``."""
+    text: str
+    """For people; names the license."""
+    section: str = ""
+    """Where the license says so."""
+    subject: str = ""
+    """The model or data set that brings it."""
 
 
 class LineageNode(Value):
@@ -77,6 +113,8 @@ class Decision(Artifact):
     findings: tuple[Finding, ...]
     obligations: tuple[str, ...] = ()
     """Duties that pass to the student, each as a sentence that names its license."""
+    duties: tuple[Duty, ...] = ()
+    """The same, in parts, for programs."""
     lineage: Lineage
     policy: PolicyRef
     catalogue_sha256: str

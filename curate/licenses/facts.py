@@ -87,6 +87,7 @@ class Catalogue:
                 self.known[name] = tuple(Known.model_validate(entry) for entry in document["known"])
         self.conditions: dict[str, str] = documents["conditions"]["conditions"]
         self.ambiguous: dict[str, list[str]] = documents["conditions"]["ambiguous_names"]
+        self.licensors: dict[str, list[str]] = documents["conditions"]["licensors"]
         self.short_names: dict[str, str] = documents["conditions"]["short_names"]
         self.name_parts: dict[str, str] = documents["conditions"]["name_parts"]
         self.sources: dict[str, str] = documents["sources"]["sources"]

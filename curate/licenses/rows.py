@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from curate.gate import Evidence, Finding, RowJudge, Verdict, worst
 from curate.licenses.bench import Bench
-from curate.licenses.decision import Case
+from curate.licenses.decision import Case, in_organisation
 from curate.licenses.expression import combine, read_expression
 from curate.licenses.facts import Catalogue, Known, load_catalogue
 from curate.licenses.lineage import Chain
@@ -20,7 +20,8 @@ PUBLIC_DOMAIN = {"public domain", "public-domain", "pd", "publicdomain", "cc0", 
 def row_judge(policy: Policy, *, catalogue: Catalogue | None = None) -> RowJudge:
     """A judge of (license, source) pairs under a policy; it remembers, for rows repeat their pairs."""
     facts = catalogue or load_catalogue()
-    bench = Bench(policy.licenses, facts, Case(), Chain())
+    case = in_organisation(Case(), policy.organisation)
+    bench = Bench(policy.licenses, facts, case, Chain(), organisation=policy.organisation)
 
     @lru_cache(maxsize=65536)
     def judge(license_text: str, source: str) -> Finding:

@@ -12,6 +12,7 @@ from curate.licenses.bench import (
     claim_evidence,
     finding,
     license_evidence,
+    told,
     via_evidence,
 )
 from curate.licenses.expression import read_expression
@@ -39,8 +40,7 @@ def license_terms(member: Member, bench: Bench) -> Iterator[Finding]:
         evidence = [claim_evidence(card, source)]
         if facts is not None:
             evidence.append(license_evidence(facts))
-            said = f"{facts.name}: {facts.note}"
-            yield finding("license-terms", member, verdict, f"{said} (policy {line}){_recalled(facts)}", evidence)
+            yield finding("license-terms", member, verdict, f"{told(facts, line)}{_recalled(facts)}", evidence)
         elif RESTRICTED_NAME.search(named.text.lower()):
             message = f"the license is called {named.text!r}: by its name for non-commercial use or research only"
             yield finding("license-terms", member, Verdict.DENY, message, evidence)
@@ -91,7 +91,7 @@ def misspelt_license_key(member: Member, bench: Bench) -> Iterator[Finding]:
         for named in bench.best_of(read_expression(claim.text, bench.catalogue)) if claim.text else ():
             verdict, line, facts = bench.judge_named(named)
             if verdict is Verdict.DENY and facts is not None:
-                message = f"{facts.name}, under the key {claim.field!r}: {facts.note} (policy {line})"
+                message = f"under the key {claim.field!r}: {told(facts, line)}"
                 evidence = [claim_evidence(member.card, claim), license_evidence(facts)]
                 yield finding("misspelt-license-key", member, verdict, message, evidence)
 
@@ -113,7 +113,7 @@ def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
             continue
         verdict, line = bench.judge(facts)
         if verdict.severity > own.severity or (verdict is Verdict.DENY and own is Verdict.DENY):
-            message = f"the file {name} is {facts.name}: {facts.note} (policy {line})"
+            message = f"the file {name} is {told(facts, line)}"
             yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
 
 
@@ -174,7 +174,7 @@ def _known_licenses(
     if not judged or (member.card is not None and strictest is Verdict.ALLOW):
         return
     verdict, line, facts = next(one for one in judged if one[0] is strictest)
-    message = f"known as {basis}: {facts.name}: {facts.note} (policy {line}){_recalled(facts)}"
+    message = f"known as {basis}: {told(facts, line)}{_recalled(facts)}"
     yield finding("known-source", member, verdict, message, [*evidence, license_evidence(facts)])
 
 
@@ -184,7 +184,7 @@ def hosted_terms(member: Member, bench: Bench) -> Iterator[Finding]:
         return
     for facts in member.hosted:
         verdict, line = bench.judge(facts)
-        message = f"{facts.name}: {facts.note} (policy {line}){_recalled(facts)}"
+        message = f"{told(facts, line)}{_recalled(facts)}"
         yield finding("hosted-terms", member, verdict, message, [license_evidence(facts)])
     if not member.hosted:
         provider = member.ref.name.partition("/")[0]
@@ -224,6 +224,22 @@ def starting_terms(member: Member, bench: Bench) -> Iterator[Finding]:
                 yield finding("starting-terms", member, Verdict.DENY, message, [license_evidence(facts)])
 
 
+def gated_access(member: Member, bench: Bench) -> Iterator[Finding]:
+    """A gated repository, where the policy takes conditions on: that its terms were accepted must be on record."""
+    if not (bench.policy.accept_conditions and member.is_root and member.card is not None and member.card.gated):
+        return
+    licenses = bench.licenses_of(member)
+    records = [record for facts in licenses if (record := bench.ask(facts).record) is not None]
+    evidence = [Evidence(source=member.card.where, line=member.card.gate.first_line, sha256=member.card.sha256)]
+    if records:
+        one = records[0]
+        message = f"gated; its terms ({one.license}) were accepted by {one.accepted_by} on {one.accepted_on}"
+        yield finding("gated-access", member, Verdict.ALLOW, message, evidence)
+    else:
+        message = "gated: its terms must be accepted, and organisation.accepted_terms holds no record of that"
+        yield finding("gated-access", member, Verdict.REVIEW, message, evidence)
+
+
 RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
     rule.__name__: rule
     for rule in (
@@ -240,6 +256,7 @@ RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
         unread_parent,
         lineage_cut,
         starting_terms,
+        gated_access,
         *PROSE_RULES,
     )
 }

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from curate.artifact import Artifact, first_problem
 from curate.errors import PolicyError
+from curate.policy.organisation import Organisation
 from curate.policy.prompts import PromptPolicy
 from curate.policy.teachers import LicensePolicy
 from curate.policy.waivers import Waiver
@@ -20,6 +21,8 @@ class Policy(Artifact):
     kind: Literal["curate/policy@1"] = "curate/policy@1"
     name: str
     description: str = ""
+    organisation: Organisation = Organisation()
+    """Who asks; licenses answer differently to different askers."""
     licenses: LicensePolicy
     prompts: PromptPolicy = PromptPolicy()
     waivable_denials: tuple[str, ...] = ()

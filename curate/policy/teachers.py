@@ -17,12 +17,17 @@ class LicensePolicy(Value):
     """Verdicts by license id, then by the strictest of kind and conditions.
 
     ``by_id`` wins over the rest: it names catalogue ids, ``*`` as wildcard, the longest match first. A license that
-    neither ``by_id`` nor ``by_kind`` nor ``by_condition`` mentions is ``unknown``.
+    neither ``by_id`` nor ``by_kind`` nor ``by_condition`` mentions is ``unknown``. Conditions that
+    ``accept_conditions`` covers are looked at in the case: they hold, hold as a duty, fail, or hang on a fact that
+    nobody stated.
     """
 
     by_id: dict[str, Verdict] = {}
     by_kind: dict[str, Verdict] = {}
     by_condition: dict[str, Verdict] = {}
+    accept_conditions: tuple[str, ...] = ()
+    """Conditions to be kept rather than refused, by name or with their parameter, ``*`` as wildcard. ``by_condition``
+    is stronger; without any entry conditions are not looked at in the case."""
     by_source: dict[str, Verdict] = {}
     """Statuses of known models and data sets in the catalogue, such as ``openai-outputs``."""
     same_family: Verdict = Verdict.REVIEW
@@ -60,6 +65,11 @@ class LicensePolicy(Value):
             return Verdict(self.unknown), "unknown"
         strictest = worst(verdict for verdict, _ in found)
         return next(line for line in found if line[0] is strictest)
+
+    def accepts(self, condition: str) -> bool:
+        """Whether the organisation takes on a condition and so wants it looked at in the case."""
+        names = (condition, condition.split(":")[0])
+        return any(fnmatchcase(name, pattern) for pattern in self.accept_conditions for name in names)
 
     def judge_source(self, source: str) -> tuple[Verdict, str]:
         """The verdict on what went into a model, and the line of the policy that gave it."""
