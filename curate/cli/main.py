@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 from typing import Any
 
@@ -73,7 +74,12 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
     level = logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logger = logging.getLogger("curate")
+    logger.handlers, logger.propagate = [handler], False
+    logger.setLevel(level)
+    if not verbose:
+        for variable in ("HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY"):
+            os.environ.setdefault(variable, "error")
     ctx.obj = {"quiet": quiet, "verbose": verbose}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from curate.artifact import write_text
+from curate.policy import policy_names
 
 Command = Callable[..., Any]
 
@@ -16,6 +17,13 @@ Command = Callable[..., Any]
 def today() -> date:
     """The one place that asks the clock which day it is."""
     return date.today()  # noqa: DTZ011 – a waiver ends on the signer's calendar day
+
+
+def known_policy(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse a name that is neither shipped nor written as a file: on the command line that is a usage error."""
+    if value is None or value in policy_names() or Path(value).suffix or Path(value).exists():
+        return value
+    raise click.BadParameter(f"no policy called {value!r}; shipped: {', '.join(policy_names())}", ctx, parameter)
 
 
 def policy_option(command: Command) -> Command:
@@ -27,6 +35,7 @@ def policy_option(command: Command) -> Command:
         default="default",
         envvar="CURATE_POLICY",
         show_default=True,
+        callback=known_policy,
         help="A shipped policy by name, or a policy file.",
     )(command)
 

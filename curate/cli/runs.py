@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from curate.cli.options import emit, today
+from curate.cli.options import emit, known_policy, today
 from curate.cli.progress import Reporter
 
 
@@ -18,7 +18,14 @@ from curate.cli.progress import Reporter
 @click.option(
     "--cards", multiple=True, envvar="CURATE_CARDS", type=click.Path(path_type=Path), help="As check-license."
 )
-@click.option("-p", "--policy", "policy_name", envvar="CURATE_POLICY", help="Instead of the run file's policy.")
+@click.option(
+    "-p",
+    "--policy",
+    "policy_name",
+    envvar="CURATE_POLICY",
+    callback=known_policy,
+    help="Instead of the run file's policy.",
+)
 @click.option("--offline", is_flag=True, help="Never touch the network.")
 @click.option(
     "--root",
@@ -36,12 +43,15 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
     Exit 3 if a gate denies, 4 if a person must look; either way the folder holds the whole trail and nothing was
     trained. Example: curate run examples/run.yaml
     """
+    from curate.policy import policy_names
     from curate.runs.config import read_run_config
     from curate.runs.pipeline import run_pipeline
 
     assignments = list(options["assignments"])
     if options["policy_name"]:
-        assignments.append(f"policy={json.dumps(str(Path(options['policy_name'])))}")
+        named = options["policy_name"]
+        place = named if named in policy_names() else str(Path(named).resolve())
+        assignments.append(f"policy={json.dumps(place)}")
     if options["cards"]:
         assignments.append(f"cards={json.dumps([str(folder.resolve()) for folder in options['cards']])}")
     if options["offline"]:
@@ -77,7 +87,7 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
 def verify_run(folder: Path, form: str, output: Path | None) -> int:
     """Re-hash everything in a run folder; exit 7 and the first thing that differs if anything changed.
 
-    Example: curate verify-run reports/example
+    Example: curate verify-run reports/20261126T101500Z-1a2b3c4d
     """
     from curate.runs.verify import verify_run as verify
 

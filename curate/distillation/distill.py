@@ -45,6 +45,7 @@ def distill(
     dataset_root: Path | None = None,
     anchor: Path = Path(),
     resume: bool = False,
+    offline: bool = False,
     progress: Progress = silent,
 ) -> TrainingReport:
     """Teach a student and measure it; nothing is read before both tickets were opened.
@@ -61,6 +62,7 @@ def distill(
         dataset_root: the folder of the prompts' ticket, where it is another.
         anchor: what relative paths in the config are relative to.
         resume: go on from what an earlier call left in ``out``; without it, ``out`` must hold none of the above.
+        offline: keep to what is on this machine.
         progress: hears of answers, training and evaluation.
 
     Raises:
@@ -72,7 +74,7 @@ def distill(
     prompts = dataset_ticket.open(dataset_root or root)
     check_leave(decision, config)
     preflight(config, teacher=find_weights(teacher_ticket), anchor=anchor)
-    run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress)
+    run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress, offline)
     if resume and (report := run.finished()) is not None:
         return report
     if not resume:
@@ -90,6 +92,7 @@ class _Run:
     out: Path
     anchor: Path
     progress: Progress
+    offline: bool = False
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -129,7 +132,7 @@ class _Run:
         """All of it."""
         config, device = self.config, choose_device()
         torch.manual_seed(config.seed)
-        teacher, tokenizer = load_teacher(self.teacher_ticket, root)
+        teacher, tokenizer = load_teacher(self.teacher_ticket, root, offline=self.offline)
         teacher.to(device)
         student, student_tokenizer = self._student(teacher, tokenizer)
         student.to(device)
@@ -168,7 +171,7 @@ class _Run:
         config = self.config.student
         if config.base and (self.anchor / config.base).is_dir():
             config = config.model_copy(update={"base": str(self.anchor / config.base)})
-        student, student_tokenizer = make_student(config, teacher, tokenizer)
+        student, student_tokenizer = make_student(config, teacher, tokenizer, offline=self.offline)
         if needs_teacher(self.config.losses):
             check_same_vocabulary(tokenizer, student_tokenizer)
         return student, student_tokenizer

@@ -10,7 +10,13 @@ from curate.distillation.teacher import STORED, load_model
 from curate.errors import ConfigError
 
 
-def make_student(config: StudentConfig, teacher: Any, tokenizer: Any) -> tuple[Any, Any]:  # noqa: ANN401 – transformers
+def make_student(
+    config: StudentConfig,
+    teacher: Any,  # noqa: ANN401 – a transformers model
+    tokenizer: Any,  # noqa: ANN401
+    *,
+    offline: bool = False,
+) -> tuple[Any, Any]:
     """``(model, tokenizer)`` of a student in fp32.
 
     Raises:
@@ -19,7 +25,7 @@ def make_student(config: StudentConfig, teacher: Any, tokenizer: Any) -> tuple[A
     check_student(config)
     if config.base:
         name, _, revision = config.base.partition("@") if not Path(config.base).is_dir() else (config.base, "", "")
-        return load_model(name, revision)
+        return load_model(name, revision, offline=offline)
     return keep_layers(teacher, config.keep_layers), tokenizer
 
 

@@ -16,7 +16,7 @@ STORED = "_curate_stored_dtype"
 """The attribute under which a loaded model remembers the floating type it is stored in."""
 
 
-def load_teacher(ticket: ApprovedTeacher, root: Path) -> tuple[Any, Any]:
+def load_teacher(ticket: ApprovedTeacher, root: Path, *, offline: bool = False) -> tuple[Any, Any]:
     """``(model, tokenizer)`` of an approved teacher: frozen, in fp32, in evaluation mode.
 
     Raises:
@@ -25,7 +25,7 @@ def load_teacher(ticket: ApprovedTeacher, root: Path) -> tuple[Any, Any]:
         ConfigError: a hosted route, which has no weights.
     """
     ticket.open(root)
-    model, tokenizer = load_model(find_weights(ticket), ticket.revision)
+    model, tokenizer = load_model(find_weights(ticket), ticket.revision, offline=offline)
     return model.eval().requires_grad_(False), tokenizer
 
 
@@ -53,15 +53,17 @@ def embedded_folder() -> Path:
     return folder
 
 
-def load_model(ref: str, revision: str = "") -> tuple[Any, Any]:
-    """``(model, tokenizer)`` from a folder or the hub, in fp32; custom code from the hub is never run."""
+def load_model(ref: str, revision: str = "", *, offline: bool = False) -> tuple[Any, Any]:
+    """``(model, tokenizer)`` from a folder or the hub, in fp32; custom code from the hub is never run.
+
+    ``offline`` keeps to what the hub's cache on this machine holds.
+    """
     torch, transformers = load_libraries()
     folder = Path(ref)
     if not folder.is_dir() and (ref.startswith((".", "/", "~")) or ref.count("/") > 1):
         raise ModelNotFound(f"{ref}: no such folder", hint="check the path")
     options: dict[str, Any] = {} if folder.is_dir() else {"revision": revision or None}
-    if folder.is_dir():
-        options["local_files_only"] = True
+    options["local_files_only"] = offline or folder.is_dir()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(ref, **options)
         settings = transformers.AutoConfig.from_pretrained(ref, **options)

@@ -48,7 +48,7 @@ def demo_config(teacher: DemoTeacher) -> RunConfig:
         )
     else:
         distill = DistillConfig(
-            student=StudentConfig(name="smol-student", license="apache-2.0", keep_layers=(0, 6, 12, 18, 24, 29)),
+            student=StudentConfig(name="smol-student", license="apache-2.0", keep_layers=(0, 10, 20, 29)),
             losses=_four_terms(temperature=1.0),
             epochs=2,
             learning_rate=3e-4,

@@ -37,6 +37,7 @@ def distill(shop: Workshop) -> TrainingReport:
             out=shop.root,
             anchor=shop.where,
             resume=goes_on,
+            offline=shop.config.offline,
             progress=shop.progress,
         )
         if shop.config.baseline:
@@ -81,6 +82,7 @@ def _teach_baseline(shop: Workshop, teacher: ApprovedTeacher, dataset: ApprovedD
         out=work,
         anchor=shop.where,
         resume=True,
+        offline=shop.config.offline,
         progress=shop.progress,
     )
     report.write(place)

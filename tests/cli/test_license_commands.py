@@ -133,7 +133,7 @@ def test_a_declared_student_of_the_family_is_reviewed(curate):
     [
         (("check-license",), 2), (("check-license", "a/b", "-f", "yaml"), 2), (("check-license", "a/b", "--signals", "smell"), 2),
         (("check-license", "a/b", "c/d", "-f", "json"), 2), (("check-license", "a/b", "--cards", "/no/such/folder"), 5),
-        (("check-license", "a/b", "-p", "no-such-policy"), 5), (("check-license", "--from", "/no/such/file"), 5),
+        (("check-license", "a/b", "-p", "no-such-policy"), 2), (("check-license", "--from", "/no/such/file"), 5),
         (("show-license", "no-such-license"), 2), (("check-policy",), 2), (("check-policy", "/no/such.yaml"), 5),
     ],
 )  # fmt: skip
