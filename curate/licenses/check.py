@@ -8,9 +8,10 @@ from pathlib import Path
 from curate import __version__
 from curate.errors import CardError, ModelNotFound
 from curate.gate import Finding, Verdict, settle, worst
+from curate.licenses.agreements import under_agreement
 from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Lineage, LineageNode, PolicyRef
-from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
+from curate.licenses.facts import Catalogue, LicenseFacts, catalogue_for, load_catalogue
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
@@ -96,7 +97,7 @@ def check_license(
         HubUnreachable: the hub does not answer.
     """
     case = case or Case()
-    catalogue = catalogue or load_catalogue()
+    catalogue = catalogue or catalogue_for(policy)
     source = source or make_source(embedded=embedded_folder())
     root = parse_ref(ref, revision=revision)
     chain = trace_chain(root, OnlyEmbedded(source) if root == EMBEDDED else source, catalogue)
@@ -120,7 +121,7 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
         about = [one for rule in RULES.values() for one in rule(member, bench)]
-        about = _tempered(member, about)
+        about = under_agreement(bench, member, _tempered(member, about), today)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
     found = [*_laundering(bench, verdicts), *found]

@@ -6,7 +6,7 @@ from curate.gate import Evidence, Finding, RowJudge, Verdict, worst
 from curate.licenses.bench import Bench
 from curate.licenses.decision import Case
 from curate.licenses.expression import combine, read_expression
-from curate.licenses.facts import Catalogue, Known, load_catalogue
+from curate.licenses.facts import Catalogue, Known, catalogue_for
 from curate.licenses.lineage import Chain
 from curate.licenses.names import clean, repo_id_in
 from curate.licenses.prose_outputs import OTHERS
@@ -19,7 +19,7 @@ PUBLIC_DOMAIN = {"public domain", "public-domain", "pd", "publicdomain", "cc0", 
 
 def row_judge(policy: Policy, *, catalogue: Catalogue | None = None) -> RowJudge:
     """A judge of (license, source) pairs under a policy; it remembers, for rows repeat their pairs."""
-    facts = catalogue or load_catalogue()
+    facts = catalogue or catalogue_for(policy)
     bench = Bench(policy.licenses, facts, Case(), Chain())
 
     @lru_cache(maxsize=65536)

@@ -18,10 +18,8 @@ from curate.licenses.expression import read_expression
 from curate.licenses.facts import LicenseFacts
 from curate.licenses.lineage import Member
 from curate.licenses.prose_rules import PROSE_RULES
-from curate.licenses.texts import recognize
+from curate.licenses.text_rules import license_file
 
-POINTER_CHARS = 300
-"""A shorter license file only points to a license."""
 RESTRICTED_NAME = re.compile(
     r"(?:^|[^a-z])(?:nc|non-?commercial|noncommercial|research|non-?production|academic|evaluation)(?:$|[^a-z])"
 )
@@ -94,27 +92,6 @@ def misspelt_license_key(member: Member, bench: Bench) -> Iterator[Finding]:
                 message = f"{facts.name}, under the key {claim.field!r}: {facts.note} (policy {line})"
                 evidence = [claim_evidence(member.card, claim), license_evidence(facts)]
                 yield finding("misspelt-license-key", member, verdict, message, evidence)
-
-
-def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
-    """A license text beside the card that is stricter than the tag; it never makes a verdict more lenient."""
-    if member.card is None:
-        return
-    own = bench.own_verdict(member)
-    for name, text in sorted(member.card.files.items()):
-        if not name.lower().startswith(("license", "licence", "copying")) or not text.strip():
-            continue
-        where = f"{member.card.where.rsplit('/', 1)[0]}/{name}"
-        facts = bench.catalogue.licenses.get(recognize(text))
-        if facts is None:
-            if own is Verdict.ALLOW and len(text) > POINTER_CHARS:
-                message = f"the file {name} is a text that nobody here knows; the tag alone does not allow"
-                yield finding("license-file", member, bench.policy.unknown, message, [Evidence(source=where)])
-            continue
-        verdict, line = bench.judge(facts)
-        if verdict.severity > own.severity or (verdict is Verdict.DENY and own is Verdict.DENY):
-            message = f"the file {name} is {facts.name}: {facts.note} (policy {line})"
-            yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
 
 
 def commercial_flag(member: Member, bench: Bench) -> Iterator[Finding]:  # noqa: ARG001 – rules are called alike
