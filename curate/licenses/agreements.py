@@ -12,7 +12,7 @@ STANDS_INSTEAD_OF = {
     "license-terms", "unknown-license", "missing-license", "misspelt-license-key", "license-link", "license-file",
     "license-clause", "license-in-prose", "restricted-use", "known-source", "hosted-terms", "starting-terms",
 }  # fmt: skip
-"""Rules about the license alone; what went into a model, and what it was made from, no agreement with its owner lifts."""
+"""Rules about the license alone; what went into a model, or what it was made from, no agreement on it lifts."""
 
 
 def under_agreement(bench: Bench, member: Member, about: list[Finding], today: date) -> list[Finding]:
@@ -34,8 +34,8 @@ def _terms(bench: Bench, member: Member, agreed: Iterable[Agreement]) -> list[Fi
         facts = bench.catalogue.licenses[agreement.license]
         verdict, line = bench.judge(facts)
         message = (
-            f"{facts.name}, signed by {agreement.signed_by} on {agreement.signed_on}, in force until {agreement.until}: "
-            f"{facts.note} (policy {line})"
+            f"{facts.name}, signed by {agreement.signed_by} on {agreement.signed_on}, in force until "
+            f"{agreement.until}: {facts.note} (policy {line})"
         )
         evidence = Evidence(
             source=f"agreement: {facts.id}", section=facts.section, sha256=agreement.document_sha256,

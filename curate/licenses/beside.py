@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from curate.artifact import sha256_text
 from curate.gate import Evidence
 from curate.licenses.card import Claim, ModelCard
 from curate.licenses.facts import Catalogue
@@ -25,9 +26,10 @@ CODE_ALONE = re.compile(
     r"|\b(?:model )?(?:weights|checkpoints|parameters|models?)\b[^.\n]{0,60}\b(?:is|are) (?:not covered|(?:licen[sc]ed|released|governed|covered)[^.\n]{0,20}(?:separate|different|other|under|by))",
     re.I,
 )
+WITHIN = r"(?:[^.\n]|\.(?=\d))"
 CODE_IN_CARD = re.compile(
-    r"\bcode\b[^.\n]{0,60}\b(?:licen[sc]ed|released|under|follows)\b[^.\n]{0,120}"
-    r"\b(?:weights?|models?|checkpoints?|parameters)\b[^.\n]{0,80}\b(?:licen[sc]e\w*|terms|agreement)\b",
+    rf"\bcode\b{WITHIN}{{0,60}}\b(?:licen[sc]ed|released|under|follows)\b{WITHIN}{{0,120}}"
+    rf"\b(?:weights?|models?|checkpoints?|parameters)\b{WITHIN}{{0,80}}\b(?:licen[sc]e\w*|terms|agreement)\b",
     re.I,
 )
 IS_LICENSE = re.compile(r"licen[sc]e|copying|use[_-]?policy|terms[_-]of[_-]use", re.I)
@@ -61,7 +63,14 @@ def _read(card: ModelCard, catalogue: Catalogue) -> Iterator[LicenseFile]:
     for name, text in named.items():
         role = roles[name] or _role_by_text(text, card, weights_named=weights_named)
         identity = recognize(text, catalogue) if role == "weights" else Identity()
-        yield LicenseFile(name, text, role, roles[name] is None, identity, Evidence(source=f"{folder}/{name}"))
+        yield LicenseFile(
+            name,
+            text,
+            role,
+            roles[name] is None,
+            identity,
+            Evidence(source=f"{folder}/{name}", sha256=sha256_text(text)),
+        )
 
 
 def _role_by_name(name: str) -> Role | None:

@@ -69,6 +69,13 @@ class Known(Value):
     """Those of ``ids`` for which the fact was read in a source, whatever the confidence of the rest."""
     read_on: str = ""
 
+    @property
+    def caution(self) -> str:
+        """A word of caution where the fact is not certain."""
+        if self.confidence == "memory":
+            return " (recalled, not read: verify before relying on it)"
+        return "" if self.confidence == "high" else f" ({self.confidence} confidence)"
+
 
 class Fingerprint(Value):
     """A text that was read: the digest of its words and what it is."""

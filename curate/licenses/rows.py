@@ -81,14 +81,14 @@ def _known(bench: Bench, entry: Known, subject: str, source: str) -> list[Findin
     found = []
     if entry.made_with:
         verdict, line = bench.policy.judge_source(entry.made_with)
-        message = f"{entry.basis}: {bench.catalogue.sources[entry.made_with]} (policy {line})"
+        message = f"{entry.basis}{entry.caution}: {bench.catalogue.sources[entry.made_with]} (policy {line})"
         found.append(
             Finding(rule=entry.made_with, subject=subject, verdict=verdict, message=message, evidence=evidence)
         )
     for one in entry.licenses:
         verdict, line = bench.judge(bench.catalogue.licenses[one])
         if verdict is Verdict.DENY:
-            message = f"{entry.basis} (policy {line})"
+            message = f"{entry.basis}{entry.caution} (policy {line})"
             found.append(
                 Finding(rule="data-license", subject=subject, verdict=verdict, message=message, evidence=evidence)
             )

@@ -129,7 +129,7 @@ def known_source(member: Member, bench: Bench) -> Iterator[Finding]:
     for known in member.known:
         if known.only_unread and member.card is not None:
             continue
-        how = "" if known.confidence == "high" else f" ({known.confidence} confidence)"
+        how = known.caution
         evidence = [
             Evidence(source="catalogue: known sources", section=known.basis, confidence=known.confidence),
             *via_evidence(bench, member),

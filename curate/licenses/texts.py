@@ -37,7 +37,10 @@ NAME_WORDS = frozenset({
     "gmbh", "www",
 })  # fmt: skip
 COPYING = re.compile(r"\s*(?:copyright|\(c\)|©)", re.I)
-OWNER = re.compile(r"\[yyyy\] \[name of copyright owner\]")
+OWNER = re.compile(r"Copyright [\[{]yyyy[\]}] [\[{]name of copyright owner[\]}]")
+BLANK_APPENDIX = (
+    "third-party archives.\n\nCopyright [yyyy] [name of copyright owner]\n\nLicensed under the Apache License"
+)
 TITLE_WORDS = frozenset({
     "the", "a", "license", "licence", "licenses", "version", "v", "terms", "agreement", "public", "international",
     "creative", "commons", "attribution", "general", "gnu", "file", "text", "of", "and", "1", "2", "3", "4", "0",
@@ -163,7 +166,13 @@ def match_standard(text: str, catalogue: Catalogue) -> LicenseFacts | None:
     """The standard license that a text is from end to end, but for notices of copyright and its own title."""
     from licenseclassifier import identify_license
 
-    bare = APPENDIX.sub(_with_blanks, COPYRIGHT.sub(_without_notice, _without_margins(text, catalogue)))
+    plain = _without_margins(text, catalogue)
+    notices = [match[0] for match in COPYRIGHT.finditer(plain)] + [
+        match[1].strip() for match in APPENDIX.finditer(plain)
+    ]
+    if any(_says_more(notice) for notice in notices if not OWNER.fullmatch(notice.strip())):
+        return None
+    bare = APPENDIX.sub(BLANK_APPENDIX, COPYRIGHT.sub("", plain))
     regions = identify_license(bare)
     if len({region.id for region in regions}) != 1 or any(COPYING.match(bare, one.start) for one in regions):
         return None
@@ -186,27 +195,6 @@ def _says_more(notice: str) -> bool:
     words = [word for word in notice.split() if "@" not in word and "/" not in word]
     told = [word for word in words if word[:1].islower() and word.strip(".,;:()").lower() not in NAME_WORDS]
     return len(told) > 3 or MORE_THAN_A_NOTICE.search(notice) is not None or len(words) > MAX_NOTICE_WORDS
-
-
-def _without_notice(match: re.Match[str]) -> str:
-    """Nothing where a line is a notice of copyright alone; the line where it says more than that."""
-    line = match[0]
-    if OWNER.search(line):
-        return line
-    if _says_more(line):
-        return f"{line}\n\nnot a notice alone\n\n"
-    return ""
-
-
-def _with_blanks(match: re.Match[str]) -> str:
-    """The appendix of Apache-2.0 as printed, if nothing but its blanks was filled in."""
-    if OWNER.search(match[1]) and len(match[1]) < 60:
-        return match[0]
-    filled = match[1].strip()
-    owner = (
-        f"{filled}\n\nnot a notice alone\n\n" if _says_more(filled) else "Copyright [yyyy] [name of copyright owner]"
-    )
-    return f"third-party archives.\n\n{owner}\n\nLicensed under the Apache License"
 
 
 def _without_margins(text: str, catalogue: Catalogue) -> str:
