@@ -1,6 +1,6 @@
-"""Which license texts are known: ``CURATE_CORPUS=… python bench/license_texts.py``, or ``--print FILE`` for a fingerprint.
+"""Which license texts are known: ``CURATE_CORPUS=… python bench/license_texts.py``; ``--print FILE`` for a fingerprint.
 
-For every text of the corpus: what it was taken for, how, and what it would be taken for if its fingerprint were not known.
+For every text of the corpus: what it was taken for, how, and what it would be taken for without its fingerprint.
 A text counts as wrong if it is taken for certain for another license.
 """
 
@@ -47,7 +47,8 @@ def main():
         how = f"{bare.license or '–'} ({'certain' if bare.is_certain else 'unsure'})"
         print(f"{name:30} {found.license or '–':26} {found.how or '–':12} {found.is_certain!s:8} {how}")
     print(
-        f"{len(expected)} texts: {right} right, {unknown} not known, {wrong} wrong; without fingerprints {wrong_unprinted} wrong"
+        f"{len(expected)} texts: {right} right, {unknown} not known, {wrong} wrong; "
+        f"without fingerprints {wrong_unprinted} wrong"
     )
     print(f"{seconds / len(expected) * 1000:.1f} ms a text")
 

@@ -16,7 +16,7 @@ from curate.licenses.check import check_license as check_one
 from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
 from curate.licenses.sources import make_source
-from curate.policy import load_policy, read_policy
+from curate.policy import Policy, load_policy, read_policy
 
 SIGNALS = ("responses", "logits", "hidden-states", "attentions")
 
@@ -237,10 +237,10 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     curate check-policy policies/default.yaml
     curate check-policy --schema > policy.schema.json
     """
-    from curate.policy import Policy
-
     if schema:
-        described = Policy.model_json_schema()
+        from curate.policy.schema import policy_schema
+
+        described = policy_schema()
         described["properties"].pop("kind", None)
         described["required"] = [name for name in described.get("required", []) if name not in ("name", "kind")]
         emit(_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}), output)
@@ -248,21 +248,21 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     if file is None:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
-    _refuse_unknown_names(policy.licenses.by_id, policy.licenses.by_condition, policy.licenses.by_source, file)
+    _refuse_unknown_names(policy.licenses.by_id, policy.licenses.by_condition, policy.licenses.by_source, file, policy)
     emit(f"{file}: a valid policy, {policy.name}, sha256 {policy.digest()}\n", output)
     return 0
 
 
 def _refuse_unknown_names(
-    by_id: Iterable[str], by_condition: Iterable[str], by_source: Iterable[str], file: Path
+    by_id: Iterable[str], by_condition: Iterable[str], by_source: Iterable[str], file: Path, policy: Policy
 ) -> None:
     """A pattern that names no license, condition or source of the catalogue is a misspelling."""
     from fnmatch import fnmatchcase
 
     from curate.errors import PolicyError
-    from curate.licenses.facts import load_catalogue
+    from curate.licenses.facts import catalogue_for
 
-    catalogue = load_catalogue()
+    catalogue = catalogue_for(policy)
     conditions = {name.split(":")[0] for name in catalogue.conditions}
     wrong = [f"by_id: {one}" for one in by_id if not any(fnmatchcase(key, one) for key in catalogue.licenses)]
     wrong += [f"by_condition: {one}" for one in by_condition if one not in conditions]

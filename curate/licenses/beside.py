@@ -11,28 +11,29 @@ from curate.artifact import sha256_text
 from curate.gate import Evidence
 from curate.licenses.card import Claim, ModelCard
 from curate.licenses.facts import Catalogue
+from curate.licenses.lazy import Pattern
 from curate.licenses.texts import Identity, recognize
 
 Role = Literal["weights", "code", "data", "notice"]
-NAMED_FOR: tuple[tuple[Role, re.Pattern[str]], ...] = (
-    ("weights", re.compile(r"model|weight|checkpoint|diff")),
-    ("code", re.compile(r"code|source|software|scripts?")),
-    ("data", re.compile(r"data")),
-    ("notice", re.compile(r"notice|third")),
+NAMED_FOR: tuple[tuple[Role, Pattern], ...] = (
+    ("weights", Pattern(r"model|weight|checkpoint|diff")),
+    ("code", Pattern(r"code|source|software|scripts?")),
+    ("data", Pattern(r"data")),
+    ("notice", Pattern(r"notice|third")),
 )
-CODE_ALONE = re.compile(
+CODE_ALONE = Pattern(
     r"\b(?:this|the following|the above) licen[sc]e (?:only )?(?:applies|covers|is) (?:only )?(?:to |for )?(?:only )?(?:the |all )?(?:source )?(?:code|software|scripts)\b"
     r"|\b(?:source )?code (?:in this (?:repository|repo|project) )?(?:is|are) (?:licen[sc]ed|released|distributed|made available) under\b"
     r"|\b(?:model )?(?:weights|checkpoints|parameters|models?)\b[^.\n]{0,60}\b(?:is|are) (?:not covered|(?:licen[sc]ed|released|governed|covered)[^.\n]{0,20}(?:separate|different|other|under|by))",
     re.I,
 )
 WITHIN = r"(?:[^.\n]|\.(?=\d))"
-CODE_IN_CARD = re.compile(
+CODE_IN_CARD = Pattern(
     rf"\bcode\b{WITHIN}{{0,60}}\b(?:licen[sc]ed|released|under|follows)\b{WITHIN}{{0,120}}"
     rf"\b(?:weights?|models?|checkpoints?|parameters)\b{WITHIN}{{0,80}}\b(?:licen[sc]e\w*|terms|agreement)\b",
     re.I,
 )
-IS_LICENSE = re.compile(r"licen[sc]e|copying|use[_-]?policy|terms[_-]of[_-]use", re.I)
+IS_LICENSE = Pattern(r"licen[sc]e|copying|use[_-]?policy|terms[_-]of[_-]use", re.I)
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,13 @@ an entry that already say as much.
 
 # ruff: noqa: E501 – patterns stand whole
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from curate.licenses.lazy import Pattern
+
 MAX_QUOTE = 400
-SENTENCE = re.compile(r"[.;:。；](?=\s|\Z|[^\x00-\x7f])")
+SENTENCE = Pattern(r"[.;:。；](?=\s|\Z|[^\x00-\x7f])")
 NOT = r"(?:may|will|shall|must|can|do|agrees?|undertakes?) ?not|not to|prohibited from|without"
 OUTPUT = r"(?:outputs?|results?|generated (?:content|data|text)|responses?|synthetic data)"
 NONCOMMERCIAL = r"non ?-? ?commercial"
@@ -41,7 +42,7 @@ class Wording:
     """How a condition is worded, and what an entry says that covers it."""
 
     condition: str
-    pattern: re.Pattern[str]
+    pattern: Pattern
     stems: tuple[str, ...]
     """One of these stands in every text the pattern matches; others need not be searched."""
     covered_by: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ def _flattened(text: str) -> tuple[str, list[int]]:
 
 def _worded(condition: str, pattern: str, stems: str, covered_by: tuple[str, ...] = ()) -> Wording:
     """A row of the table."""
-    return Wording(condition, re.compile(pattern), tuple(stems.split("|")), covered_by)
+    return Wording(condition, Pattern(pattern), tuple(stems.split("|")), covered_by)
 
 
 CLAUSES: tuple[Wording, ...] = (

@@ -4,14 +4,13 @@ import hashlib
 import re
 from datetime import date
 from functools import cached_property, lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from pydantic import Field
 
 from curate.artifact import Value
+from curate.licenses.catalogue_files import shipped_documents
 from curate.licenses.names import slug
 from curate.licenses.patterns import PatternIndex, matches
 from curate.policy import Policy
@@ -236,25 +235,6 @@ def _shortened(key: str) -> str:
     dropped = {"the", "license", "licence", "licensed", "version", "v", "agreement", "public", "general", "gnu", "only"}
     parts = [part for part in key.replace("v2.0", "2.0").replace("v3.0", "3.0").split("-") if part not in dropped]
     return "-".join(parts).replace("creative-commons", "cc").replace("-or-later", "").replace("+", "")
-
-
-def catalogue_folder() -> Path:
-    """Where the shipped facts lie."""
-    return Path(str(files("curate.licenses"))) / "catalogue"
-
-
-@lru_cache(maxsize=1)
-def shipped_documents() -> tuple[dict[str, Any], str]:
-    """The shipped files as plain values, and the digest of them all."""
-    folder = catalogue_folder()
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    documents: dict[str, Any] = {}
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.yaml")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-        documents[path.stem] = yaml.load(content, Loader=loader)  # noqa: S506 – a safe loader, in C where there is one
-    return documents, digest.hexdigest()
 
 
 @lru_cache(maxsize=4)
