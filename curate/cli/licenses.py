@@ -19,7 +19,7 @@ from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
 from curate.licenses.duties import combine_decisions
 from curate.licenses.sources import make_source
-from curate.policy import Policy, load_policy, read_policy
+from curate.policy import load_policy, read_policy
 
 SIGNALS = ("responses", "logits", "hidden-states", "attentions")
 CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 4, Verdict.DENY: 3}
@@ -275,11 +275,13 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     curate check-policy --schema > policy.schema.json
     """
     from curate.errors import PolicyError
-    from curate.licenses.facts import load_catalogue
+    from curate.licenses.facts import catalogue_for
     from curate.licenses.policy_names import unknown_names
 
     if schema:
-        described = Policy.model_json_schema()
+        from curate.policy.schema import policy_schema
+
+        described = policy_schema()
         described["properties"].pop("kind", None)
         described["required"] = [name for name in described.get("required", []) if name not in ("name", "kind")]
         emit(_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}), output)
@@ -287,7 +289,7 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     if file is None:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
-    unknown = unknown_names(policy, load_catalogue())
+    unknown = unknown_names(policy, catalogue_for(policy))
     if unknown:
         raise PolicyError(f"{file}: {unknown[0]} names nothing in the catalogue", hint="see curate show-license")
     emit(f"{file}: a valid policy, {policy.name}, sha256 {policy.digest()}\n", output)

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from curate.licenses.lazy import Pattern
+
 MAX_CHARS = 1 << 20
 MAX_SENTENCE = 500
 MAX_BLOCK = 4000
@@ -109,7 +111,7 @@ class Body:
         if finish >= 0:
             yield begin, finish
 
-    def search_near(self, pattern: re.Pattern[str], stems: tuple[str, ...]) -> Iterator[re.Match[str]]:
+    def search_near(self, pattern: Pattern, stems: tuple[str, ...]) -> Iterator[re.Match[str]]:
         """Matches of a pattern, searched for only near its stems."""
         for begin, finish in self.windows(stems):
             yield from pattern.finditer(self.low, begin, finish)

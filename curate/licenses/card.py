@@ -6,11 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from curate.licenses.body import Body
 from curate.licenses.frontmatter import Entry, FrontMatter, read_front_matter
 from curate.licenses.names import ModelRef, clean, repo_id_in
 from curate.licenses.prose_parents import recipe_parents
+
+if TYPE_CHECKING:
+    from curate.licenses.beside import LicenseFile
 
 MAX_BYTES = 4 << 20
 WRONG_KEYS = re.compile(r"-?\s*(?:licen[cs]es?|lisences?|liscences?|licen[cs]e[ _-]?(?:id|type|tag)s?)\Z", re.I)
@@ -85,6 +89,8 @@ class ModelCard:
     license_links: list[Claim] = field(default_factory=list)
     hints: list[Claim] = field(default_factory=list)
     """Tags that speak of a parent or of data with terms of their own."""
+    texts: "tuple[LicenseFile, ...] | None" = None
+    """License texts beside the card, once ``license_files`` has read them."""
 
     @cached_property
     def gate(self) -> Body:

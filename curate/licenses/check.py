@@ -8,10 +8,11 @@ from pathlib import Path
 from curate import __version__
 from curate.errors import CardError, ModelNotFound
 from curate.gate import Finding, Verdict, settle, worst
+from curate.licenses.agreements import under_agreement
 from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Duty, Lineage, LineageNode, PolicyRef, in_organisation
 from curate.licenses.duties import conflicts, duties_of
-from curate.licenses.facts import Catalogue, load_catalogue
+from curate.licenses.facts import Catalogue, catalogue_for, load_catalogue
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
@@ -89,7 +90,7 @@ def check_license(
         HubUnreachable: the hub does not answer.
     """
     case = in_organisation(case or Case(), policy.organisation)
-    catalogue = catalogue or load_catalogue()
+    catalogue = catalogue or catalogue_for(policy)
     source = source or make_source(embedded=embedded_folder())
     has_start = bool(case.student_base) and not case.as_base
     root = parse_ref(ref, revision=revision)
@@ -133,7 +134,7 @@ def decide(
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
         about = [one for rule in RULES.values() for one in rule(member, bench.at(member))]
-        about = _tempered(member, about)
+        about = under_agreement(bench, member, _tempered(member, about), today)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
     duties = duties_of(bench)

@@ -133,7 +133,8 @@ def _beside(folder: Path) -> dict[str, str]:
 def is_license_file(name: str) -> bool:
     """Whether a file name is one under which license texts are kept."""
     stem = name.lower().rsplit("/", 1)[-1]
-    return stem.startswith(LICENSE_FILES) and stem.rsplit(".", 1)[-1] in (stem, "md", "txt", "rst")
+    named = any(word in stem for word in LICENSE_FILES)
+    return named and stem.rsplit(".", 1)[-1] in (stem, "md", "txt", "rst", "license", "openmdw-1.1", "1")
 
 
 def make_source(
