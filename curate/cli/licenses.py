@@ -1,22 +1,23 @@
 """``check-license``, ``show-license`` and ``check-policy``."""
 
 import json
-import sys
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from pathlib import Path
 
 import click
 
 from curate.artifact import sha256_folder
-from curate.cli.options import cards_option, emit, output_option, policy_option, today
-from curate.errors import CurateError, InputError, UnavailableError
+from curate.cli.decisions import AT_ONCE, FORMS, Answer, answer_all, exit_code_of, render_answers
+from curate.cli.options import cards_option, emit, output_option, policy_option, refs_in, today
 from curate.gate import Verdict
 from curate.licenses.check import check_license as check_one
 from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
 from curate.licenses.sources import make_source
 from curate.policy import load_policy, read_policy
+from curate.progress import Progress, silent
 
 SIGNALS = ("responses", "logits", "hidden-states", "attentions")
 
@@ -37,10 +38,10 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
     "-f",
     "--format",
     "form",
-    type=click.Choice(["text", "json", "jsonl", "markdown"]),
+    type=click.Choice(list(FORMS)),
     default="text",
     show_default=True,
-    help="Text for people; json is one artifact, jsonl one line a REF.",
+    help="Text for people; json is one artifact, jsonl one line a REF; html is one page; sarif and cyclonedx one file.",
 )
 @output_option
 @click.option(
@@ -59,7 +60,9 @@ SIGNALS = ("responses", "logits", "hidden-states", "attentions")
     show_default=True,
     help="With deny, a review exits 0.",
 )
+@click.pass_obj
 def check_license(  # noqa: PLR0917 – click passes them by name
+    settings: dict[str, bool] | None,
     refs: tuple[str, ...],
     policy_name: str,
     cards: tuple[Path, ...],
@@ -75,54 +78,59 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     listed: Path | None,
     fail_on: str,
 ) -> int:
-    r"""May this model teach? Allow (0), deny (3) or review (4), with the evidence.
+    """May this model teach? Allow (0), deny (3) or review (4), with the evidence.
 
     \b
     REF is owner/name[@revision], a folder, dataset:owner/name, api:provider/model or embedded.
     curate check-license google/flan-t5-base
     curate check-license api:openai/gpt-4o my/model -f jsonl
-    """
-    wanted = [*refs, *(_listed(listed) if listed else ())]
-    if not wanted:
+    """  # noqa: D301 – click reads the escape
+    asked = [*map(Answer, refs), *(_listed(listed) if listed else ())]
+    if not asked:
         raise click.UsageError("give at least one REF, or --from FILE")
-    if form == "json" and len(wanted) > 1:
+    if form == "json" and len(asked) > 1:
         raise click.UsageError("-f json prints one decision; use -f jsonl for several")
-    if ticket is not None and len(wanted) > 1:
+    if ticket is not None and len(asked) > 1:
         raise click.UsageError("--ticket is for one REF")
     policy = load_policy(policy_name)
     source = make_source(cards=cards, offline=offline, embedded=embedded_folder())
     case = Case(signals=_signals(signals), student_name=student_name, student_base=student_base)
     day = date(as_of.year, as_of.month, as_of.day) if as_of else today()
-    texts: list[str] = []
-    codes: list[int] = []
-    for ref in wanted:
-        try:
-            decision = check_one(ref, policy=policy, source=source, case=case, today=day, revision=revision)
-        except (UnavailableError, InputError) as error:
-            if len(wanted) == 1:
-                raise
-            click.echo(f"curate: {error}", err=True)
-            codes.append(error.exit_code)
-            texts.extend([_error_line(ref, error)] if form == "jsonl" else [])
-            continue
-        texts.append(_render(decision, form))
-        codes.append({Verdict.DENY: 3, Verdict.REVIEW: 4}.get(decision.verdict, 0))
-        if ticket is not None:
-            _write_ticket(decision, ref, ticket)
-    emit(("" if form in ("json", "jsonl") else "\n").join(texts), output)
-    return _exit_code(codes, fail_on)
+    at_once = 1 if cards or offline else AT_ONCE
+    if len(asked) > 1 and at_once > 1:
+        from curate.licenses.fetch import Remembered
+
+        source = Remembered(source)
+
+    def judge(ref: str) -> Decision:
+        return check_one(ref, policy=policy, source=source, case=case, today=day, revision=revision)
+
+    with _progress(is_quiet=bool((settings or {}).get("quiet")) or len(asked) == 1 or at_once == 1) as progress:
+        answers = answer_all(asked, judge, at_once=at_once, progress=progress)
+    for one in answers:
+        if one.error is not None and len(answers) == 1:
+            raise one.error
+        if one.error is not None:
+            click.echo(f"curate: {one.error}", err=True)
+    emit(render_answers(answers, form), output)
+    if ticket is not None and answers[0].decision is not None:
+        _write_ticket(answers[0].decision, answers[0].ref, ticket)
+    return exit_code_of((one.exit_code for one in answers), fail_on)
 
 
-def _exit_code(codes: Iterable[int], fail_on: str) -> int:
-    """3 if any is denied, else 6 if any could not be had (5 if it made no sense), else 4, else 0."""
-    seen = set(codes)
-    order = (3, 6, 5, 4) if fail_on == "review" else (3, 6, 5)
-    return next((code for code in order if code in seen), 0)
+def _progress(*, is_quiet: bool) -> AbstractContextManager[Progress]:
+    """A progress bar where there is something to wait for."""
+    if is_quiet:
+        return nullcontext(silent)
+    from curate.cli.progress import Reporter
+
+    return Reporter()
 
 
-def _error_line(ref: str, error: CurateError) -> str:
-    """What a JSONL reader gets where no decision could be made."""
-    return json.dumps({"ref": ref, "error": str(error), "exit_code": error.exit_code}, ensure_ascii=False) + "\n"
+def _listed(path: Path) -> Iterator[Answer]:
+    """The refs of a file, each with its place."""
+    name = "" if str(path) == "-" else path.as_posix()
+    return (Answer(one.ref, file=name, line=one.line) for one in refs_in(path))
 
 
 def _signals(text: str) -> tuple[str, ...]:
@@ -132,33 +140,6 @@ def _signals(text: str) -> tuple[str, ...]:
     if unknown or not named:
         raise click.UsageError(f"--signals takes {', '.join(SIGNALS)}, not {', '.join(unknown) or 'nothing'}")
     return tuple(name for name in SIGNALS if name in named)
-
-
-def _listed(path: Path) -> Iterator[str]:
-    """The refs of a file, one a line; ``#`` starts a comment."""
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    for line in text.splitlines():
-        ref = line.split("#")[0].strip()
-        if ref:
-            yield ref
-
-
-def _render(decision: Decision, form: str) -> str:
-    """The decision in the asked form."""
-    if form == "json":
-        return decision.to_json()
-    if form == "jsonl":
-        return json.dumps(decision.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) + "\n"
-    if form == "markdown":
-        from curate.report.text_license import render_markdown
-
-        return render_markdown(decision)
-    from curate.report.text_license import render_decision
-
-    return render_decision(decision)
 
 
 def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
@@ -193,12 +174,12 @@ def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
 )
 @output_option
 def show_license(license_id: str | None, form: str, output: Path | None) -> int:
-    r"""What the catalogue says of a license, and where it stands; without ID, the list.
+    """What the catalogue says of a license, and where it stands; without ID, the list.
 
     \b
     curate show-license
     curate show-license llama3.1
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.licenses.facts import load_catalogue
     from curate.report.text_license import render_facts, render_facts_list
 
@@ -231,12 +212,12 @@ def _json(payload: object) -> str:
 @click.option("--schema", is_flag=True, help="Print the JSON Schema for editors instead.")
 @output_option
 def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
-    r"""Check a policy file: every key, every verdict, every waiver.
+    """Check a policy file: every key, every verdict, every waiver.
 
     \b
     curate check-policy policies/default.yaml
     curate check-policy --schema > policy.schema.json
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.policy import Policy
 
     if schema:

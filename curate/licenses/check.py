@@ -11,6 +11,7 @@ from curate.gate import Finding, Verdict, settle, worst
 from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Lineage, LineageNode, PolicyRef
 from curate.licenses.facts import Catalogue, LicenseFacts, load_catalogue
+from curate.licenses.gates import gated_repository
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
@@ -119,7 +120,7 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
     found: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
-        about = [one for rule in RULES.values() for one in rule(member, bench)]
+        about = [one for rule in (*RULES.values(), gated_repository) for one in rule(member, bench)]
         about = _tempered(member, about)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
@@ -141,7 +142,12 @@ def decide(chain: Chain, *, policy: Policy, case: Case, catalogue: Catalogue, to
 
 
 def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
-    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not."""
+    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not.
+
+    A card that the hub withheld is not silent: its gate is the finding, not a missing license.
+    """
+    if member.card is not None and member.card.withheld:
+        about = [one for one in about if one.rule != "missing-license"]
     if member.ref.kind != "dataset" or member.is_root:
         return about
     made = {known.made_with for known in member.known if known.made_with}

@@ -41,6 +41,12 @@ def decision_markdown(decision: Decision) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def problems_markdown(problems: Sequence[tuple[str, str]]) -> str:
+    """References that could not be judged, each with the reason; nothing for none."""
+    lines = [f"- {plain(ref, 200)}: {plain(reason)}" for ref, reason in problems]
+    return "\n".join(["# – Not judged", "", *lines]) + "\n" if lines else ""
+
+
 def plain(text: str, limit: int = 1000) -> str:
     """Hostile text on one line that Markdown shows as it is."""
     shown = _SPECIAL.sub(r"\\\1", bound_text(text, limit).strip())
