@@ -122,7 +122,7 @@ def sarif(answers: Sequence[Answer]) -> str:
     """SARIF 2.1.0 for code scanning."""
     from curate.report.sarif import Place, sarif_log
 
-    places = {one.decision.ref: Place(one.file, one.line) for one in answers if one.decision and one.file}
+    places = {one.decision.ref: Place(file=one.file, line=one.line) for one in answers if one.decision and one.file}
     return sarif_log(_decisions(answers), problems=_problems(answers), places=places)
 
 

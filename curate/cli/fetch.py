@@ -49,4 +49,6 @@ def fetch(
     click.echo(f"curate: {len(index.cards)} cards in {folder}", err=True)
     unknown = [str(ref) for ref in parsed if index.find(ref) is None]
     if unknown:
-        raise ModelNotFound(f"{', '.join(unknown)}: not on the hub", hint="check the name, or HF_TOKEN if it is private")
+        raise ModelNotFound(
+            f"{', '.join(unknown)}: not on the hub", hint="check the name, or HF_TOKEN if it is private"
+        )

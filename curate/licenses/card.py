@@ -39,7 +39,7 @@ class RawCard:
     tags: tuple[str, ...] = ()
     """Tags that the hub itself reports."""
     gated: str = ""
-    """``auto`` or ``manual`` where the hub hands files only to those who accepted terms; empty where it does not ask."""
+    """``auto`` or ``manual`` where the hub hands files only to those who accepted terms; empty elsewhere."""
     withheld: bool = False
     """Some file was not handed out: what is here is what the hub tells in the open."""
 

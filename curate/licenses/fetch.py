@@ -1,4 +1,4 @@
-"""Cards, license files and lineage gathered at pinned revisions into a folder that ``--cards`` reads without a network."""
+"""Cards, license files and lineage, gathered at pinned revisions into a folder that ``--cards`` reads."""
 
 import os
 from collections.abc import Callable, Iterable
@@ -76,9 +76,7 @@ def fetch_cards(
     cards = [_write_card(ref, raw, folder) for ref, raw in _pinned_first(found, wanted) if raw is not None]
     absent = [str(ref) for ref, raw in found if raw is None]
     _remove_stale(old, cards, folder)
-    index = CardIndex.model_validate(
-        {**merged(old, cards, absent), "fetched_on": today, "curate_version": __version__}
-    )
+    index = CardIndex.model_validate({**merged(old, cards, absent), "fetched_on": today, "curate_version": __version__})
     index.write(folder / INDEX_NAME)
     return index
 
@@ -100,7 +98,7 @@ def each_of(
 def _pinned_first(
     found: list[tuple[ModelRef, RawCard | None]], wanted: list[ModelRef]
 ) -> list[tuple[ModelRef, RawCard | None]]:
-    """One answer a card: where it was asked for at several revisions, the one that the user named comes last and stays."""
+    """Of a card that was asked for at several revisions, the one that the user named comes last and stays."""
     named = {(ref.key, ref.revision) for ref in wanted}
     return sorted(found, key=lambda one: (one[0].key, (one[0].key, one[0].revision) in named))
 

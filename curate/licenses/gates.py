@@ -17,9 +17,10 @@ def gated_repository(member: Member, bench: Bench) -> Iterator[Finding]:  # noqa
     card = member.card
     if card is None or not (card.withheld or (card.gate_kind and member.is_root)):
         return
-    message = (
-        f"the hub gives it only to {HOW.get(card.gate_kind, 'those who were let in')}; no acceptance of its terms is recorded"
-    )
+    who = HOW.get(card.gate_kind, "those who were let in")
+    message = f"the hub gives it only to {who}; no acceptance of its terms is recorded"
     if card.withheld:
         message += "; its files were not handed out, so what is known of it is what the hub tells in the open"
-    yield finding("gated-repository", member, Verdict.REVIEW, message, [Evidence(source=card.where, sha256=card.sha256)])
+    yield finding(
+        "gated-repository", member, Verdict.REVIEW, message, [Evidence(source=card.where, sha256=card.sha256)]
+    )

@@ -89,11 +89,16 @@ class Hub:
 
     def _info(self, ref: ModelRef) -> Any:  # noqa: ANN401 – huggingface_hub's ModelInfo or DatasetInfo
         """What the hub says of a repository, checked to be whole."""
-        from huggingface_hub import HfApi
+        from huggingface_hub import HfApi, errors
 
         self.api = self.api or HfApi(endpoint=self.endpoint, token=self.token)
         ask = self.api.dataset_info if ref.kind == "dataset" else self.api.model_info
-        info = ask(ref.name, revision=ref.revision or None, timeout=self.timeout_s)
+        try:
+            info = ask(ref.name, revision=ref.revision or None, timeout=self.timeout_s)
+        except errors.HfHubHTTPError as error:
+            if _status(error) == 401 and not _is_wrong_token(error):  # as the hub answers for what it does not show
+                raise errors.RepositoryNotFoundError(str(error), response=error.response) from error
+            raise
         if not COMMIT.match(str(info.sha)):
             raise ValueError("the answer names no commit")
         return info
@@ -103,7 +108,9 @@ class Hub:
         from huggingface_hub import errors
 
         listed = [str(file.rfilename) for file in info.siblings or ()]
-        beside = [name for name in listed if SAFE_NAME.match(name) and (name.lower() in BESIDE or is_license_file(name))]
+        beside = [
+            name for name in listed if SAFE_NAME.match(name) and (name.lower() in BESIDE or is_license_file(name))
+        ]
         wanted = ["README.md"] if "README.md" in listed or not listed else []
         files: dict[str, bytes] = {}
         withheld = False
@@ -173,7 +180,13 @@ def _response(error: BaseException) -> Any:  # noqa: ANN401 – the HTTP library
 def _status(error: BaseException) -> int | None:
     """The HTTP status behind an error."""
     status = getattr(_response(error), "status_code", None)
-    return status if isinstance(status, int) and status >= 400 else None  # noqa: PLR2004 – HTTP's own line
+    return status if isinstance(status, int) and status >= 400 else None
+
+
+def _is_wrong_token(error: BaseException) -> bool:
+    """Whether the hub refused the token itself."""
+    headers = getattr(_response(error), "headers", None) or {}
+    return str(headers.get("X-Error-Message", "")).startswith("Invalid credentials")
 
 
 def _wait_s(error: BaseException, attempt: int) -> float | None:

@@ -66,9 +66,7 @@ class CardFolder:
         if card is None or entry is None:
             return card
         entry = checked(entry, ref, self.folder)
-        return replace(
-            card, revision=entry.revision, tags=entry.tags, gated=entry.gated, withheld=entry.withheld
-        )
+        return replace(card, revision=entry.revision, tags=entry.tags, gated=entry.gated, withheld=entry.withheld)
 
 
 class ModelFolder:
