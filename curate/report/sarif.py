@@ -104,8 +104,8 @@ def _rule(rule: str) -> Json:
     told = rule_help().get(rule, "A rule of curate's license gate; its findings say what it saw.")
     more = "docs/licenses.md tells how the gate reads; a waiver in the policy names the rule by this id."
     return {
-        "id": bound_text(rule, 100),
-        "shortDescription": {"text": bound_text(rule, 100).replace("-", " ")},
+        "id": rule,
+        "shortDescription": {"text": rule.replace("-", " ")},
         "fullDescription": {"text": told},
         "help": {"text": f"{told} {more}", "markdown": f"{told}\n\n{more}"},
         "defaultConfiguration": {"level": "warning"},

@@ -116,7 +116,7 @@ def test_many_references_are_looked_up_side_by_side_in_order_and_each_card_once(
         "good/tagged", "good/small", "good/child", "good/over-gated", "nobody/nothing",
     ]  # fmt: skip
     assert done.returncode == 3
-    assert HubRoutes.seen["GET /api/models/good/small"] + HubRoutes.seen["GET /api/models/Good/Small"] <= 2
+    assert HubRoutes.seen["GET /api/models/good/small"] == 1
     assert 1 < HubRoutes.most_active <= 8
 
 
@@ -133,10 +133,9 @@ def test_of_several_references_the_gravest_code_counts(curate, refs, code):
 
 def test_a_hub_that_is_down_is_exit_6_and_never_a_verdict(curate):
     down = "http://127.0.0.1:9"
-    for ref in ("EleutherAI/gpt-neo-1.3B", "good/small", "meta-llama/Llama-2-7b-hf"):
-        done = curate("check-license", ref, endpoint=down)
-        assert (done.returncode, done.stdout) == (6, "")
-        assert done.stderr.count("\n") == 1
+    done = curate("check-license", "EleutherAI/gpt-neo-1.3B", endpoint=down)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert done.stderr.count("\n") == 1
     assert curate("check-license", "EleutherAI/gpt-neo-1.3B", "--offline", endpoint=down).returncode == 0
     assert curate("check-license", "EleutherAI/gpt-neo-1.3B", endpoint=down, HF_HUB_OFFLINE="1").returncode == 0
     assert curate("check-license", "gpt-4", endpoint=down).returncode == 3

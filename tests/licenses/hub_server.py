@@ -28,7 +28,7 @@ MODELS = {
     ),
     "good/bare": repo(None, files={"model.safetensors": "x"}),
     "good/child": repo(
-        b"---\nlicense: apache-2.0\nbase_model: Good/Small\ndatasets: [good/set]\n---\n# child of two\n"
+        b"---\nlicense: apache-2.0\nbase_model: good/small\ndatasets: [good/set]\n---\n# child of two\n"
     ),
     "good/orphan": repo(b"---\nlicense: apache-2.0\nbase_model: nobody/knows-this\n---\n"),
     "gated/open-card": repo(CARD, gated="auto"),
@@ -79,6 +79,8 @@ class HubRoutes(BaseHTTPRequestHandler):
             HubRoutes.most_active = max(HubRoutes.most_active, HubRoutes.active)
         try:
             self.route(path, with_body)
+        except OSError:
+            self.close_connection = True  # the client had no more patience
         finally:
             with self.lock:
                 HubRoutes.active -= 1
