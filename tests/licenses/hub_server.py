@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "89abcdef0123456789abcdef0123456789abcdef"
-TOKEN = "hf_let_me_in"  # noqa: S105 – of the server below
+TOKEN = "hf_let_me_in"
 
 MIT = "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy of this software\n"
 CARD = b"---\nlicense: apache-2.0\n---\n# small\n"

@@ -1,4 +1,4 @@
-"""The hub against a small server on this machine that speaks its routes, in process and with every trouble it can make."""
+"""The hub against a small server on this machine that speaks its routes and makes every trouble a hub can make."""
 
 import json
 import socket
@@ -86,7 +86,7 @@ def test_a_revision_that_is_not_there_is_not_found(hub):
 
 
 def test_a_wrong_token_is_no_answer_and_is_not_tried_again(endpoint, waits):
-    with pytest.raises(HubUnreachable, match="HTTP 401.*HF_TOKEN"):
+    with pytest.raises(HubUnreachable, match=r"HTTP 401.*HF_TOKEN"):
         Hub(endpoint=endpoint, token="hf_wrong", sleep=waits.append).fetch(ref("good/small"))
     assert waits == []
 
