@@ -42,6 +42,10 @@ class RawCard:
     """License and configuration files beside the card, bounded texts by file name."""
     tags: tuple[str, ...] = ()
     """Tags that the hub itself reports."""
+    gated: str = ""
+    """``auto`` or ``manual`` where the hub hands files only to those who accepted terms; empty elsewhere."""
+    withheld: bool = False
+    """Some file was not handed out: what is here is what the hub tells in the open."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,10 @@ class ModelCard:
     parents: list[Parent] = field(default_factory=list)
     problems: list[tuple[str, int]] = field(default_factory=list)
     gated: bool = False
+    gate_kind: str = ""
+    """How the hub itself gates the repository: ``auto``, ``manual``, or empty."""
+    withheld: bool = False
+    """The hub did not hand out the card or a license file."""
     commercial_no: Claim | None = None
 
     license_links: list[Claim] = field(default_factory=list)
@@ -128,7 +136,7 @@ def parse_card(ref: ModelRef, raw: RawCard) -> ModelCard:
     front = read_front_matter(text)
     card = ModelCard(
         ref=ref, where=raw.where, revision=raw.revision, sha256=hashlib.sha256(raw.content).hexdigest(),
-        front=front, text=text, files=raw.files,
+        front=front, text=text, files=raw.files, gate_kind=raw.gated, withheld=raw.withheld,
     )  # fmt: skip
     if problem:
         card.problems.append((problem, 0))

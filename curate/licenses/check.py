@@ -13,6 +13,7 @@ from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Duty, Lineage, LineageNode, PolicyRef, in_organisation
 from curate.licenses.duties import conflicts, duties_of
 from curate.licenses.facts import Catalogue, catalogue_for, load_catalogue
+from curate.licenses.gates import gated_repository
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
@@ -133,7 +134,7 @@ def decide(
     found: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
-        about = [one for rule in RULES.values() for one in rule(member, bench.at(member))]
+        about = [one for rule in (*RULES.values(), gated_repository) for one in rule(member, bench.at(member))]
         about = under_agreement(bench, member, _tempered(member, about), today)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
@@ -158,7 +159,12 @@ def decide(
 
 
 def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
-    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not."""
+    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not.
+
+    A card that the hub withheld is not silent: its gate is the finding, not a missing license.
+    """
+    if member.card is not None and member.card.withheld:
+        about = [one for one in about if one.rule != "missing-license"]
     if member.ref.kind != "dataset" or member.is_root:
         return about
     made = {known.made_with for known in member.known if known.made_with}

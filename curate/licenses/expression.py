@@ -69,3 +69,10 @@ def _alternatives(node: object, catalogue: Catalogue) -> Alternatives:
     license_symbol = getattr(node, "license_symbol", node)
     key = str(getattr(license_symbol, "key", license_symbol))
     return ((Named(str(node), catalogue.find(key)),),)
+
+
+def is_spdx_id(name: str) -> bool:
+    """Whether this is an id of SPDX's own list, and so one that other formats will take."""
+    from license_expression import get_spdx_licensing
+
+    return name in get_spdx_licensing().known_symbols and not name.startswith("LicenseRef-")
