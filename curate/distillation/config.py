@@ -42,6 +42,8 @@ class AttentionTerm(Value):
 class LossConfig(Value):
     """L = task·L_task + α·L_KD + β·L_feat + γ·L_att."""
 
+    balance: Literal["off", "auto"] = "off"
+    """auto: feature and attention terms are scaled, over the warm-up, until each pulls as hard as task and kd."""
     task: float = Field(1.0, ge=0)
     kd: KdTerm = KdTerm()
     feature: FeatureTerm = FeatureTerm()
@@ -54,10 +56,13 @@ class LossConfig(Value):
         if not isinstance(payload, dict):
             return payload
         terms = {"kd", "feature", "attention"}
-        return {
+        plain = {
             key: {"weight": value} if key in terms and isinstance(value, int | float) else value
             for key, value in payload.items()
         }
+        if plain.get("balance") is False:  # YAML reads off as a boolean
+            plain["balance"] = "off"
+        return plain
 
 
 class StudentConfig(Value):
@@ -118,6 +123,7 @@ class DistillConfig(Value):
 def without_teacher(config: DistillConfig) -> DistillConfig:
     """The same training by L_task alone: the yardstick that shows what the teacher's signals add."""
     losses = LossConfig(
+        balance=config.losses.balance,
         task=config.losses.task or 1.0,
         kd=config.losses.kd.model_copy(update={"weight": 0.0}),
         feature=config.losses.feature.model_copy(update={"weight": 0.0}),

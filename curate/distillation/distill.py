@@ -265,6 +265,7 @@ class _Run:
             steps=trainer.step,
             tokens=trainer.tokens,
             curve=tuple(trainer.curve),
+            balance=dict(trainer.balance.factors),
             teacher=teacher,
             before=before,
             after=after,

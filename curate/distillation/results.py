@@ -42,7 +42,7 @@ class LossPoint(Value):
 class TrainingReport(Artifact):
     """One distillation, measured."""
 
-    DATED: ClassVar[tuple[str, ...]] = ("wall_s", "tokens_per_s", "machine", "curve", "footprints")
+    DATED: ClassVar[tuple[str, ...]] = ("wall_s", "tokens_per_s", "machine", "curve", "balance", "footprints")
 
     kind: Literal["curate/training-report@1"] = "curate/training-report@1"
     config: DistillConfig
@@ -57,6 +57,8 @@ class TrainingReport(Artifact):
     tokens: int
     """Answer tokens the student learned from, over all epochs."""
     curve: tuple[LossPoint, ...]
+    balance: dict[str, float] = {}
+    """Factors on the weights of feature and attention terms, where ``losses.balance`` asked for them."""
     teacher: Quality
     before: Quality
     after: Quality
