@@ -1,12 +1,12 @@
 """Peak memory and time of the response loss against TRL's and Liger's, and bytes of a cached teacher, in one run.
 
     pip install --target peers --no-deps trl==1.16.0 liger_kernel==0.8.5 accelerate==1.15.0 psutil
-    python bench/distillation.py --peers peers [--tokens 4096] [--rounds 3] [--threads 1] [-o bench/results/distillation.md]
+    python bench/distillation.py --peers peers [--rounds 3] [-o bench/results/distillation.md]
 
 Forward KL from hidden states, with gradients to the student's states and head, every run in a process of its own; the
 variants take turns, so that a busy spell of the machine meets all of them, and the median counts. Memory is the peak
-resident size above that at the start of the step; the head's own gradient, which all must return, is part of it. Without
-``--peers`` only curate's own rows and the plain loss are measured.
+resident size above that at the start of the step; the head's own gradient, which all must return, is part of it.
+Without ``--peers`` only curate's own rows and the plain loss are measured.
 """
 
 import argparse
@@ -171,7 +171,7 @@ def run_rounds(variants, options):
     }
 
 
-def write_table(rows, options):
+def write_table(rows):
     """The medians, and every ratio to the first row."""
     first = next((row for name, row in rows.items() if name == "TRL fp32"), next(iter(rows.values())))
     lines = [
@@ -210,10 +210,9 @@ def write_bars(rows, cache):
 def describe_machine(options):
     """Where and with what this was measured."""
     names = ["torch", "transformers"]
-    processor = next(
-        (line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        platform.machine(),
-    )  # fmt: skip
+    listed = Path("/proc/cpuinfo").read_text().splitlines()
+    processors = [line.split(":", 1)[1].strip() for line in listed if line.startswith("model name")]
+    processor = processors[0] if processors else platform.machine()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
     if options.peers:
         sys.path.insert(0, options.peers)
@@ -242,7 +241,7 @@ def main():
     names = ["TRL", "Liger", "curate"] if options.peers else ["plain", "curate"]
     rows = run_rounds([f"{name} {precision}" for precision in ("fp32", "bf16") for name in names], options)
     cache = measure_cache()
-    parts = [describe_machine(options) + ".", write_table(rows, options)]
+    parts = [describe_machine(options) + ".", write_table(rows)]
     parts.append(write_bars(rows, cache) if options.peers else f"Cache: {cache:.0f} bytes a token at k = 64.")
     text = "\n\n".join(parts) + "\n"
     print(text)

@@ -12,7 +12,6 @@ from torch import Tensor
 from curate.distillation.losses import IGNORED, parse_divergence
 from curate.distillation.sweeps import SWEEPS, sweep_buckets
 
-
 TILE_BYTES = 2 << 20
 """Bytes of the fp32 logits that are worked on at once on a CPU: what its second-level cache holds, about."""
 
