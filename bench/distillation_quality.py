@@ -1,4 +1,4 @@
-"""What each term adds: the same student, the same tokens, one more term a rung, two seeds; and balance off against auto.
+"""What each term adds: the same student, the same tokens, one more term a rung; and balance off and auto.
 
     python bench/distillation_quality.py [--teacher embedded|smollm2] [--steps 64] [--seeds 0 1] [-o FILE]
 
@@ -153,8 +153,8 @@ def main():
         if place + 1 < len(names)
     )
     head = (
-        f"Teacher: {options.teacher}; layers {list(ground.layers)} kept; {options.steps} steps, {tokens:,} answer tokens a "
-        f"rung; {len(ground.held_out.examples)} held out; {platform.machine()}, {options.threads} thread(s) of "
+        f"Teacher: {options.teacher}; layers {list(ground.layers)} kept; {options.steps} steps, {tokens:,} answer tokens "
+        f"a rung; {len(ground.held_out.examples)} held out; {platform.machine()}, {options.threads} thread(s) of "
         f"{os.cpu_count()}; torch {torch.__version__}, precision {trainer.precision}. KL in nats a token, forward."
     )  # fmt: skip
     text = "\n\n".join([head, "\n".join(lines), f"KL ratios: {ratios}."]) + "\n"

@@ -21,7 +21,7 @@ RESPONSE = "response"
 """Task and KD term together: what the others are measured against."""
 MAX_STEPS = 10
 """At most so many optimizer steps are measured; a step costs one more backward pass a term."""
-LIMITS = 1e-3, 1e3
+LIMITS = 1e-4, 1e4
 """A factor stays between these."""
 
 

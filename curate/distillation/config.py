@@ -42,7 +42,7 @@ class AttentionTerm(Value):
 class LossConfig(Value):
     """L = task·L_task + α·L_KD + β·L_feat + γ·L_att."""
 
-    balance: Literal["off", "auto"] = "off"
+    balance: Literal["off", "auto"] = "auto"
     """auto: feature and attention terms are scaled, over the warm-up, until each pulls as hard as task and kd."""
     task: float = Field(1.0, ge=0)
     kd: KdTerm = KdTerm()
@@ -86,6 +86,8 @@ class EvaluationConfig(Value):
     file: str = ""
     """Prompts with answers, for accuracy; neither teacher nor student may have seen them."""
     max_prompts: int = Field(2000, gt=0)
+    every: int = Field(0, ge=0)
+    """Examine the student every so many optimizer steps while it learns, too; 0: only before and after."""
 
 
 class DistillConfig(Value):

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from curate.distillation.balance import RESPONSE, Balance, Pulls
 from curate.distillation.batches import Batch, Example, collate, group_by_length
 from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from curate.distillation.config import DistillConfig
-from curate.distillation.results import LossPoint
+from curate.distillation.results import ExamPoint, LossPoint, Quality
 from curate.distillation.stack import LossStack, Totals, count_examples
 from curate.distillation.world import World
 from curate.errors import RunError
@@ -42,8 +42,10 @@ class Trainer:
         fingerprint: str = "",
         progress: Progress = silent,
         world: World | None = None,
+        examine: Callable[[], Quality] | None = None,
     ) -> None:
         self.world = world or World()
+        self.examine, self.exams = examine, list[ExamPoint]()
         self.stack, self.examples, self.pad, self.config = stack, examples, pad, config
         self.checkpoints, self.fingerprint, self.progress = checkpoints, fingerprint, progress
         self.device = next(stack.student.parameters()).device.type
@@ -69,9 +71,9 @@ class Trainer:
         )
         self.curve = [LossPoint.model_validate(point) for point in extra["curve"]]
         self.tokens = extra["tokens"]
-        if "balance" in extra:
-            self.balance.load(extra["balance"])
-            self.stack.factors = self.balance.factors
+        self.exams = [ExamPoint.model_validate(point) for point in extra["exams"]]
+        self.balance.load(extra["balance"])
+        self.stack.factors = self.balance.factors
         log.info("resumed %s at step %d of %d", path, self.step, len(self.plan))
         return True
 
@@ -91,6 +93,7 @@ class Trainer:
             self.tokens += tokens
             if self.step % stride == 0 or self.step in (1, len(self.plan)):
                 self.curve.append(point)
+            self._examine()
             due = self.step % self.config.checkpoint_every == 0 and self.step < len(self.plan)
             if due and self.world.is_first:
                 self.save()
@@ -98,10 +101,17 @@ class Trainer:
             self.progress("train", self.step, len(self.plan), note)
         self.stack.student.eval()
 
+    def _examine(self) -> None:
+        """Examine the student where the config asks for it; before a checkpoint, so that a resumed run knows it."""
+        every = self.config.evaluation.every
+        if self.examine and every and self.step % every == 0 and self.world.is_first:
+            self.exams.append(ExamPoint(step=self.step, quality=self.examine()))
+
     def save(self) -> Path:
         """Write a checkpoint of where the training stands."""
         extra: dict[str, Any] = {"curve": [point.model_dump(mode="json") for point in self.curve]}
         extra |= {"tokens": self.tokens, "balance": self.balance.state()}
+        extra["exams"] = [point.model_dump(mode="json") for point in self.exams]
         return save_checkpoint(
             self.checkpoints,
             step=self.step,
