@@ -153,7 +153,7 @@ def main():
         if place + 1 < len(names)
     )
     head = (
-        f"Teacher: {options.teacher}; layers {list(ground.layers)} kept; {options.steps} steps, {tokens:,} answer tokens "
+        f"Teacher: {options.teacher}; layers {list(ground.layers)} kept; {options.steps} steps, {tokens:,} tokens "
         f"a rung; {len(ground.held_out.examples)} held out; {platform.machine()}, {options.threads} thread(s) of "
         f"{os.cpu_count()}; torch {torch.__version__}, precision {trainer.precision}. KL in nats a token, forward."
     )  # fmt: skip

@@ -65,6 +65,16 @@ class LossConfig(Value):
         return plain
 
 
+class LoraSettings(Value):
+    """Low-rank matrices that learn while the student's weights stay (LoRA, Hu et al., 2021)."""
+
+    rank: int = Field(8, gt=0)
+    alpha: float = Field(16.0, gt=0)
+    """The matrices' product is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Names of linear layers, such as q_proj; none: all but the head."""
+
+
 class StudentConfig(Value):
     """Where the student comes from: kept layers of the teacher, or a model of its own."""
 
@@ -74,6 +84,8 @@ class StudentConfig(Value):
     """Teacher layers that are copied, in order; with it ``base`` must be empty."""
     base: str = ""
     """``owner/name[@revision]`` or a folder."""
+    lora: LoraSettings | None = None
+    """Train low-rank matrices instead of the weights; they are folded in at export."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """What the student is saved in; auto: as the model it was made from is stored. Training keeps fp32 weights."""
 

@@ -18,6 +18,7 @@ from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import Exam
 from curate.distillation.footprint import measure_footprints
 from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
+from curate.distillation.lora import add_lora, merge_lora
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TrainingReport
 from curate.distillation.signals import find_head
@@ -182,6 +183,8 @@ class _Run:
         if config.base and (self.anchor / config.base).is_dir():
             config = config.model_copy(update={"base": str(self.anchor / config.base)})
         student, student_tokenizer = make_student(config, teacher, tokenizer, offline=self.offline)
+        if config.lora:
+            add_lora(student, config.lora)
         if needs_teacher(self.config.losses):
             check_same_vocabulary(tokenizer, student_tokenizer)
         return student, student_tokenizer
@@ -243,6 +246,8 @@ class _Run:
         """Save beside, then rename: a student folder is whole or not there."""
         partial = folder.with_name(".student.partial")
         shutil.rmtree(partial, ignore_errors=True)
+        if self.config.student.lora:
+            merge_lora(student)
         with writing(folder):
             export_student(student, tokenizer, partial, dtype=self.config.student.dtype)
             shutil.rmtree(folder, ignore_errors=True)

@@ -128,10 +128,12 @@ def test_answers_of_another_teacher_are_refused(tmp_path):
 
 def test_models_take_turns_when_they_are_timed(student, teacher, monkeypatch):
     turns = []
-    monkeypatch.setattr(
-        "curate.distillation.footprint._time_tokens",
-        lambda model, *_: turns.append(model) or [9.0] * 4 + [2.0, 1.0, 3.0],
-    )
+
+    def time_tokens(model, *_):
+        turns.append(model)
+        return [9.0] * 4 + [2.0, 1.0, 3.0]
+
+    monkeypatch.setattr("curate.distillation.footprint._time_tokens", time_tokens)
     monkeypatch.setattr("curate.distillation.footprint._peak_memory", lambda *_: 1)
     found = measure_footprints({"teacher": (teacher, None), "student": (student, None)}, [1, 5], rounds=3)
     assert turns == [teacher, student] * 3
