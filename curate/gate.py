@@ -62,7 +62,7 @@ class Finding(Value):
         return Verdict.ALLOW if self.waived_by else self.verdict
 
     def sha256(self) -> str:
-        """Digest of what was found (rule, subject, verdict, message, quotes), whoever waived it and wherever it was read."""
+        """Digest of what was found (rule, subject, verdict, message, quotes), whoever waived it."""
         quotes = [evidence.quote for evidence in self.evidence]
         return sha256_text(canonical_json([self.rule, self.subject, self.verdict.value, self.message, quotes]))
 

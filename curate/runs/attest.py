@@ -12,7 +12,6 @@ from curate.runs.record import ATTESTATION, RECORD
 from curate.runs.statement import PAYLOAD_TYPE, make_statement
 
 if TYPE_CHECKING:
-    from securesystemslib.dsse import Envelope
     from securesystemslib.signer import CryptoSigner, SSlibKey
 
 PUBLIC_HINT = "make one: openssl pkey -in KEY -pubout -out KEY.pub"
@@ -79,7 +78,7 @@ def _read(path: Path) -> bytes:
 
 
 def attest(root: Path, signer: "CryptoSigner") -> Path:
-    """Sign a closed run; the envelope lies beside the record, which cannot list it, for it is signed over the record."""
+    """Sign a closed run; the envelope is signed over the record, so the record cannot list it."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
     from securesystemslib.dsse import Envelope
@@ -155,7 +154,10 @@ def _check_statement(root: Path, path: Path, statement: dict[str, Any]) -> None:
         if sha256_file(root / name) != subject.get("digest", {}).get("sha256"):
             raise TamperedError(f"{path}: signed over another {name} than the one in the folder")
     expected = make_statement(root, public_key=str(statement["predicate"].get("signer_public_key", "")))
-    if statement.get("subject") != expected["subject"] or {**statement, "predicate": {}} != {**expected, "predicate": {}}:
+    if statement.get("subject") != expected["subject"] or {**statement, "predicate": {}} != {
+        **expected,
+        "predicate": {},
+    }:
         raise TamperedError(f"{path}: not a statement over {root / RECORD}")
     for name, claim in statement["predicate"].items():
         if expected["predicate"].get(name) != claim:

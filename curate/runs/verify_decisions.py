@@ -1,4 +1,4 @@
-"""Check the decisions of a run: each verdict follows from its findings, those from the policy, the cards and the facts."""
+"""Check the decisions of a run: verdicts follow from findings, those from policy, cards and catalogue."""
 
 from collections import Counter
 from pathlib import Path
@@ -65,9 +65,7 @@ def _read(kind: type[Kind], path: Path) -> Kind:
 def _check_verdict(path: Path, decision: AnyDecision, policy: Policy) -> None:
     """The verdict follows from the findings, and every waived one from a waiver of the policy in force that day."""
     if settle(decision.findings) is not decision.verdict:
-        raise TamperedError(
-            f"{path}: says {decision.verdict}, but its findings come to {settle(decision.findings)}"
-        )
+        raise TamperedError(f"{path}: says {decision.verdict}, but its findings come to {settle(decision.findings)}")
     for finding in decision.findings:
         if finding.waived_by and not _is_waived(finding, decision, policy):
             raise TamperedError(f"{path}: {finding.rule}: waived, but by no waiver of the policy in the folder")
@@ -114,7 +112,7 @@ def _judge(decision: Decision, policy: Policy, cards: Path) -> Decision | None:
         return None
 
 
-def _gist(decision: Decision) -> tuple[Counter[tuple[str, ...]], str]:
+def _gist(decision: Decision) -> tuple[Counter[tuple[str, str, str, str]], str]:
     """What may not differ: rules, subjects and verdicts, whatever a card's place was called."""
     found = Counter(
         (finding.rule, finding.subject, finding.verdict.value, finding.waived_by) for finding in decision.findings
@@ -127,8 +125,8 @@ def _first_difference(before: Decision, again: Decision | None) -> str:
     if again is None:
         return "no decision at all"
     found, expected = _gist(before)[0], _gist(again)[0]
-    for (rule, subject, verdict, _), _count in (expected - found).items():
+    for rule, subject, verdict, _ in expected - found:
         return f"{verdict} by {rule} about {subject}, which it leaves out"
-    for (rule, subject, verdict, _), _count in (found - expected).items():
+    for rule, subject, verdict, _ in found - expected:
         return f"no {verdict} by {rule} about {subject}, which it has"
     return f"{again.verdict}"
