@@ -13,6 +13,14 @@ from curate.safeyaml import parse_yaml
 COPY_HINT = "copy it to a file of your own, sign the waiver there, and give that file as -p"
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes every value out: two equal dates are not an alias."""
+
+    def ignore_aliases(self, data: object) -> bool:
+        """Always."""
+        return True
+
+
 def policy_to_sign(path: Path) -> Policy:
     """The policy of a file that waivers may be written into.
 
@@ -32,13 +40,13 @@ def add_waiver(path: Path, waiver: Waiver) -> Policy:
     Raises:
         PolicyError: the file is a shipped one, or written so that nothing can be added safely.
     """
+    before = policy_to_sign(path)
     place = path.resolve()
-    before = policy_to_sign(place)
     wanted = before.model_copy(update={"waivers": (*before.waivers, waiver)})
     text = place.read_bytes().decode("utf-8")
     changed = with_waiver(text, waiver)
     payload = parse_yaml(changed.removeprefix("\ufeff"), where=str(path), error=PolicyError)
-    after = Policy.model_validate({"name": place.stem, **payload})
+    after = Policy.model_validate({"name": path.stem, **payload})
     if after != wanted:
         raise PolicyError(f"{path}: waivers: written so that none can be added", hint="write them as a plain list")
     write_text(place, changed)
@@ -69,13 +77,15 @@ def with_waiver(text: str, waiver: Waiver) -> str:
 
 def _item(waiver: Waiver, indent: str, newline: str) -> str:
     """The waiver as an item of a block list."""
-    block = yaml.safe_dump([_fields(waiver)], sort_keys=False, allow_unicode=True, width=10_000)
+    block = yaml.dump([_fields(waiver)], Dumper=_Plain, sort_keys=False, allow_unicode=True, width=10_000)
     return "".join(f"{indent}{line}{newline}" for line in block.splitlines())
 
 
 def _flow(waiver: Waiver) -> str:
     """The waiver as an item of a list in brackets."""
-    line = yaml.safe_dump(_fields(waiver), sort_keys=False, allow_unicode=True, default_flow_style=True, width=10_000)
+    line = yaml.dump(
+        _fields(waiver), Dumper=_Plain, sort_keys=False, allow_unicode=True, default_flow_style=True, width=10_000
+    )
     return line.strip()
 
 
