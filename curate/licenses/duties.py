@@ -89,7 +89,8 @@ def combine_decisions(decisions: Sequence[Decision]) -> Decision:
     ref = " + ".join(one.ref for one in decisions)
     duties = tuple(dict.fromkeys(duty for one in decisions for duty in one.duties))
     told = dict.fromkeys(finding for one in decisions for finding in one.findings)
-    clashes = dict.fromkeys(conflicts(duties, ref))
+    heard = {finding.message for finding in told}
+    clashes = [one for one in conflicts(duties, ref) if one.message not in heard]
     findings = (*clashes, *told)
     nodes = {node.ref: node for one in reversed(decisions) for node in one.lineage.nodes}
     order = dict.fromkeys(node.ref for one in decisions for node in one.lineage.nodes)

@@ -217,3 +217,14 @@ def test_two_licenses_that_want_the_student_for_themselves_clash(judge, licenses
     cards = {f"a/m{number}": {"license": "other", "license_name": one} for number, one in enumerate(licenses)}
     both = combine_decisions([judge(ref, cards, policy="conditional") for ref in cards])
     assert both.verdict.value == verdict, both.findings
+
+
+def test_a_teacher_and_a_base_that_want_different_names_clash_once(judge):
+    decision = judge(
+        "meta-llama/Llama-3.1-405B",
+        policy="conditional",
+        student_base="naver-hyperclovax/HyperCLOVAX-SEED-Text-Instruct-1.5B",
+    )
+    clashes = [finding for finding in decision.findings if finding.rule == "duties-conflict"]
+    assert [finding.verdict for finding in clashes] == [Verdict.DENY]
+    assert decision.verdict is Verdict.DENY
