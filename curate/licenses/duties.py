@@ -45,8 +45,9 @@ def duty(bench: Bench, facts: LicenseFacts, condition: str, subject: str) -> Dut
 
 
 def conflicts(duties: Iterable[Duty], subject: str) -> list[Finding]:
-    """Duties that cannot be kept together, each pair once."""
-    found = (clash for one, other in combinations(duties, 2) for clash in _clash(one, other))
+    """Duties that cannot be kept together, each pair once; the data behind a model claims no student for itself."""
+    claims = [one for one in duties if not one.subject.startswith("dataset:")]
+    found = (clash for one, other in combinations(claims, 2) for clash in _clash(one, other))
     return [_conflict(subject, one, other, verdict, why) for one, other, verdict, why in dict.fromkeys(found)]
 
 

@@ -228,3 +228,13 @@ def test_a_teacher_and_a_base_that_want_different_names_clash_once(judge):
     clashes = [finding for finding in decision.findings if finding.rule == "duties-conflict"]
     assert [finding.verdict for finding in clashes] == [Verdict.DENY]
     assert decision.verdict is Verdict.DENY
+
+
+def test_share_alike_data_behind_a_permissive_model_do_not_clash(judge):
+    cards = {
+        "a/one": {"license": "mit", "datasets": ["a/first", "a/second"]},
+        "dataset:a/first": {"license": "cc-by-sa-3.0"},
+        "dataset:a/second": {"license": "gpl-3.0"},
+    }
+    decision = judge("a/one", cards, policy="conditional")
+    assert decision.verdict is Verdict.ALLOW, decision.findings
