@@ -213,7 +213,9 @@ def _with_start(
     )
     duties = tuple(dict.fromkeys((*decision.duties, *duties)))
     if policy.licenses.accept_conditions:
-        more = (*more, *conflicts(duties, f"{decision.ref} with {case.student_base}"))
+        told = {finding.message for finding in (*decision.findings, *more)}
+        clashes = [one for one in conflicts(duties, decision.ref) if one.message not in told]
+        more = (*more, *apply_waivers(clashes, policy.waivers, waivable_denials=policy.waivable_denials, today=today))
     findings = tuple(dict.fromkeys((*decision.findings, *more)))
     obligations = tuple(dict.fromkeys(duty.text for duty in duties))
     changed = {"findings": findings, "lineage": lineage, "obligations": obligations, "duties": duties}

@@ -45,8 +45,9 @@ def duty(bench: Bench, facts: LicenseFacts, condition: str, subject: str) -> Dut
 
 
 def conflicts(duties: Iterable[Duty], subject: str) -> list[Finding]:
-    """Duties that cannot be kept together, each pair once."""
-    found = (clash for one, other in combinations(duties, 2) for clash in _clash(one, other))
+    """Duties that cannot be kept together, each pair once; the data behind a model claims no student for itself."""
+    claims = [one for one in duties if not one.subject.startswith("dataset:")]
+    found = (clash for one, other in combinations(claims, 2) for clash in _clash(one, other))
     return [_conflict(subject, one, other, verdict, why) for one, other, verdict, why in dict.fromkeys(found)]
 
 
@@ -89,7 +90,8 @@ def combine_decisions(decisions: Sequence[Decision]) -> Decision:
     ref = " + ".join(one.ref for one in decisions)
     duties = tuple(dict.fromkeys(duty for one in decisions for duty in one.duties))
     told = dict.fromkeys(finding for one in decisions for finding in one.findings)
-    clashes = dict.fromkeys(conflicts(duties, ref))
+    heard = {finding.message for finding in told}
+    clashes = [one for one in conflicts(duties, ref) if one.message not in heard]
     findings = (*clashes, *told)
     nodes = {node.ref: node for one in reversed(decisions) for node in one.lineage.nodes}
     order = dict.fromkeys(node.ref for one in decisions for node in one.lineage.nodes)

@@ -217,3 +217,24 @@ def test_two_licenses_that_want_the_student_for_themselves_clash(judge, licenses
     cards = {f"a/m{number}": {"license": "other", "license_name": one} for number, one in enumerate(licenses)}
     both = combine_decisions([judge(ref, cards, policy="conditional") for ref in cards])
     assert both.verdict.value == verdict, both.findings
+
+
+def test_a_teacher_and_a_base_that_want_different_names_clash_once(judge):
+    decision = judge(
+        "meta-llama/Llama-3.1-405B",
+        policy="conditional",
+        student_base="naver-hyperclovax/HyperCLOVAX-SEED-Text-Instruct-1.5B",
+    )
+    clashes = [finding for finding in decision.findings if finding.rule == "duties-conflict"]
+    assert [finding.verdict for finding in clashes] == [Verdict.DENY]
+    assert decision.verdict is Verdict.DENY
+
+
+def test_share_alike_data_behind_a_permissive_model_do_not_clash(judge):
+    cards = {
+        "a/one": {"license": "mit", "datasets": ["a/first", "a/second"]},
+        "dataset:a/first": {"license": "cc-by-sa-3.0"},
+        "dataset:a/second": {"license": "gpl-3.0"},
+    }
+    decision = judge("a/one", cards, policy="conditional")
+    assert decision.verdict is Verdict.ALLOW, decision.findings
