@@ -11,6 +11,9 @@ import click
 from curate import __version__
 from curate.errors import CurateError
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+"""No plugin that happens to be installed takes part in validation; looking for them would also slow every start."""
+
 COMMANDS: dict[str, str] = {
     "analyze-prompts": "curate.cli.prompts:analyze_prompts",
     "check-license": "curate.cli.licenses:check_license",

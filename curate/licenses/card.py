@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from curate.licenses.body import Body
 from curate.licenses.frontmatter import Entry, FrontMatter, read_front_matter
+from curate.licenses.lazy import Pattern
 from curate.licenses.names import ModelRef, clean, repo_id_in
 from curate.licenses.prose_parents import recipe_parents
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from curate.licenses.beside import LicenseFile
 
 MAX_BYTES = 4 << 20
-WRONG_KEYS = re.compile(r"-?\s*(?:licen[cs]es?|lisences?|liscences?|licen[cs]e[ _-]?(?:id|type|tag)s?)\Z", re.I)
+WRONG_KEYS = Pattern(r"-?\s*(?:licen[cs]es?|lisences?|liscences?|licen[cs]e[ _-]?(?:id|type|tag)s?)\Z", re.I)
 PARENT_KEYS = {"base model", "base-model", "model-base", "model_base", "base_models", "basemodel", "parent_model",
                "parent", "base_model_name", "finetuned_from"}  # fmt: skip
 DATA_KEYS = {"dataset", "data", "train_datasets", "training_data", "dataset_tags"}

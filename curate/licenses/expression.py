@@ -1,15 +1,15 @@
 """License claims as alternatives: a list means that all apply, ``OR`` leaves a choice, ``AND`` needs every branch."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
 from curate.licenses.facts import Catalogue, LicenseFacts
+from curate.licenses.lazy import Pattern
 
-OPERATOR = re.compile(r"[()]|\b(?:OR|AND|WITH)\b|\b(?:or|and|with)\b(?=\s+\S+\Z|\s+\()")
-SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+\+\s+|\s+&\s+")
+OPERATOR = Pattern(r"[()]|\b(?:OR|AND|WITH)\b|\b(?:or|and|with)\b(?=\s+\S+\Z|\s+\()")
+SEPARATOR = Pattern(r"\s*[,;|]\s*|\s+\+\s+|\s+&\s+")
 MAX_ALTERNATIVES = 64
 
 

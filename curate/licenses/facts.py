@@ -2,8 +2,10 @@
 
 import hashlib
 import re
+from bisect import bisect_right
 from datetime import date
 from functools import cached_property, lru_cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -202,15 +204,15 @@ class Catalogue:
             pairs = [(word, entry) for entry in entries for word in entry.words]
             names = sorted({word for word, _ in pairs})
             spoken[group] = tuple(
-                Word(
-                    word,
-                    entry,
-                    tuple(one for one in names if one != word and one.startswith(word)),
-                    frozenset(TOKEN.findall(word)),
-                )
-                for word, entry in pairs
+                Word(word, entry, _longer(word, names), frozenset(TOKEN.findall(word))) for word, entry in pairs
             )
         return spoken
+
+
+def _longer(word: str, names: list[str]) -> tuple[str, ...]:
+    """Of sorted names, those that begin with a word and go on."""
+    at = bisect_right(names, word)
+    return tuple(takewhile(lambda name: name.startswith(word), names[at:]))
 
 
 def _halves(known: Known) -> tuple[Known, ...]:

@@ -1,7 +1,7 @@
 """Patterns that are compiled when they are first searched for; most cards need few of them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 
@@ -29,6 +29,18 @@ class Pattern:
         """All matches."""
         return self.compiled.finditer(text, *bounds)
 
-    def sub(self, by: str, text: str) -> str:
+    def fullmatch(self, text: str) -> re.Match[str] | None:
+        """The match of the whole."""
+        return self.compiled.fullmatch(text)
+
+    def findall(self, text: str) -> list[str]:
+        """Every match as text (of the group, where there is one)."""
+        return self.compiled.findall(text)
+
+    def split(self, text: str) -> list[str]:
+        """What stands between the matches."""
+        return self.compiled.split(text)
+
+    def sub(self, by: str | Callable[[re.Match[str]], str], text: str) -> str:
         """The text with every match replaced."""
         return self.compiled.sub(by, text)

@@ -3,7 +3,6 @@
 Rules never raise and never stop at the first finding: a report needs every one.
 """
 
-import re
 from collections.abc import Callable, Iterator
 
 from curate.gate import Evidence, Finding, Verdict, worst
@@ -17,11 +16,12 @@ from curate.licenses.bench import (
 )
 from curate.licenses.expression import read_expression
 from curate.licenses.facts import LicenseFacts
+from curate.licenses.lazy import Pattern
 from curate.licenses.lineage import Member
 from curate.licenses.prose_rules import PROSE_RULES
 from curate.licenses.text_rules import license_file
 
-RESTRICTED_NAME = re.compile(
+RESTRICTED_NAME = Pattern(
     r"(?:^|[^a-z])(?:nc|non-?commercial|noncommercial|research|non-?production|academic|evaluation)(?:$|[^a-z])"
 )
 

@@ -14,18 +14,19 @@ from typing import Literal
 
 from curate.licenses.clauses import Clause, find_clauses, uncovered
 from curate.licenses.facts import Catalogue, LicenseFacts
+from curate.licenses.lazy import Pattern
 
 MAX_CHARS = 200_000
 HEAD_CHARS = 1_500
-MARKUP = re.compile(r"<[a-zA-Z/][^>]{0,80}>")
-WORDS = re.compile(r"[^\W_]+")
-COPYRIGHT = re.compile(
+MARKUP = Pattern(r"<[a-zA-Z/][^>]{0,80}>")
+WORDS = Pattern(r"[^\W_]+")
+COPYRIGHT = Pattern(
     r"^[ \t>*#]*(?:(?i:copyright)[ \t:]*(?:\([cC]\)|©|\d{4})[^\n]*|\([cC]\)[ \t]*(?:[cC]opyright[ \t]*)?\d{4}[^\n]*|©[^\n]*"
     r"|Copyright(?: (?:by )?[A-Z][\w.,&-]*){1,8}|(?i:all rights reserved)\.?)[ \t]*$",
     re.M,
 )
-APPENDIX = re.compile(r"third-party archives\.\s*([\s\S]*?)Licensed under the Apache License")
-MORE_THAN_A_NOTICE = re.compile(
+APPENDIX = Pattern(r"third-party archives\.\s*([\s\S]*?)Licensed under the Apache License")
+MORE_THAN_A_NOTICE = Pattern(
     r"\b(?:may|not|must|shall|only|except|use[ds]?|using|non|commercial\w*|train\w*|terms?|licen[sc]e\w*|prohibit\w*|research\w*|provided|without)\b",
     re.I,
 )
@@ -36,8 +37,8 @@ NAME_WORDS = frozenset({
     "team", "members", "present", "de", "van", "von", "der", "la", "le", "et", "al", "inc", "llc", "ltd", "co",
     "gmbh", "www",
 })  # fmt: skip
-COPYING = re.compile(r"\s*(?:copyright|\(c\)|©)", re.I)
-OWNER = re.compile(r"Copyright [\[{]yyyy[\]}] [\[{]name of copyright owner[\]}]")
+COPYING = Pattern(r"\s*(?:copyright|\(c\)|©)", re.I)
+OWNER = Pattern(r"Copyright [\[{]yyyy[\]}] [\[{]name of copyright owner[\]}]")
 BLANK_APPENDIX = (
     "third-party archives.\n\nCopyright [yyyy] [name of copyright owner]\n\nLicensed under the Apache License"
 )
