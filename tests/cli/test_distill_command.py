@@ -8,10 +8,10 @@ import time
 
 import pytest
 import yaml
-from distillation.classroom import classroom, make_config, teacher_folder, tokenizer  # noqa: F401 – fixtures
 
 from curate.cli.main import run_command
 from curate.distillation.results import TrainingReport
+from tests.distillation.classroom import classroom, make_config, teacher_folder, tokenizer  # noqa: F401 – fixtures
 
 
 @pytest.fixture
