@@ -40,7 +40,8 @@ class CardFolder:
             )
         self.folder = folder
         self.listings: dict[str, dict[str, Path]] = {}
-        self.index = read_index(folder)
+        index = read_index(folder)
+        self.fetched = {card.ref.lower(): card for card in index.cards} if index is not None else {}
 
     def _listing(self, kind: str) -> dict[str, Path]:
         if kind not in self.listings:
@@ -62,7 +63,7 @@ class CardFolder:
         if path is None:
             return None
         card = read_folder(path, where=f"{ref.kind}s/{path.name}", revision=ref.revision)
-        entry = self.index.find(ref) if self.index is not None else None
+        entry = self.fetched.get(str(ref).lower())
         if card is None or entry is None:
             return card
         entry = checked(entry, ref, self.folder)

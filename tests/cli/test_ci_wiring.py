@@ -35,7 +35,12 @@ def action(tmp_path):
         for name, value in step["env"].items():
             environment[name] = given[value.removeprefix("${{ inputs.").removesuffix(" }}")]
         done = subprocess.run(
-            ["bash", "-c", step["run"]], cwd=repository, env=environment, capture_output=True, text=True, check=False
+            ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+            cwd=repository,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return done, dict(line.split("=", 1) for line in (tmp_path / "out").read_text().splitlines()), repository
 

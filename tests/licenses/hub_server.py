@@ -47,6 +47,7 @@ MODELS = {
     "odd/not-json": repo(CARD),
     "odd/names": repo(CARD, files={"LICENSE": MIT, "LICENSE\u202e.md": "x", "sub/LICENSE": "x"}),
     "slow/answer": repo(CARD),
+    "slow/other": repo(CARD),
     "meta-llama/Llama-2-7b-hf": repo(b"---\nlicense: llama2\n---\n"),
 }
 DATASETS = {"good/set": repo(b"---\nlicense: cc-by-4.0\n---\n# rows\n")}
@@ -128,7 +129,7 @@ class HubRoutes(BaseHTTPRequestHandler):
             return self.send(200, b"<html>a proxy's page</html>", {"Content-Type": "text/html"}, with_body)
         if name == "half/json":
             return self.cut(b'{"id": "half/json", "sha": "0123', 5000)
-        if name == "slow/answer":
+        if name.startswith("slow/"):
             time.sleep(1.5)
         return self.send_info(name, table, with_body, "" if name == "half/no-commit" else COMMIT)
 
