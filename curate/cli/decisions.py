@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from curate.errors import CurateError, InputError, UnavailableError
@@ -46,6 +45,8 @@ def answer_all(
 
     if at_once == 1 or len(asked) == 1:
         return [answer(one) for one in asked]
+    from concurrent.futures import ThreadPoolExecutor
+
     answers = []
     with ThreadPoolExecutor(max_workers=min(at_once, len(asked))) as pool:
         try:

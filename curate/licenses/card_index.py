@@ -8,8 +8,7 @@ from typing import ClassVar, Literal
 from curate.artifact import Artifact, Value, sha256_file
 from curate.errors import ModelNotFound, TamperedError
 from curate.licenses.names import ModelRef
-
-INDEX_NAME = "index.json"
+from curate.licenses.sources import INDEX_NAME
 
 
 class FetchedFile(Value):

@@ -11,11 +11,11 @@ from curate import __version__
 from curate.artifact import atomic_file, sha256_file
 from curate.errors import CardError
 from curate.licenses.card import RawCard
-from curate.licenses.card_index import INDEX_NAME, CardIndex, FetchedCard, FetchedFile, merged, read_index
+from curate.licenses.card_index import CardIndex, FetchedCard, FetchedFile, merged, read_index
 from curate.licenses.facts import Catalogue, load_catalogue
 from curate.licenses.lineage import trace_chain
 from curate.licenses.names import ModelRef
-from curate.licenses.sources import CardSource
+from curate.licenses.sources import INDEX_NAME, CardSource
 from curate.progress import Progress, silent
 
 AT_ONCE = 8

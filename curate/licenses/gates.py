@@ -9,7 +9,7 @@ from curate.licenses.lineage import Member
 HOW = {"auto": "whoever accepts its terms", "manual": "those whom its owner approves"}
 
 
-def gated_repository(member: Member, bench: Bench) -> Iterator[Finding]:  # noqa: ARG001 – rules are called alike
+def gated_repository(member: Member, bench: Bench) -> Iterator[Finding]:
     """A gate on the model itself, or one that kept a card of the chain from being read.
 
     A gate on a parent whose card was read is no finding: whoever takes the child from elsewhere does not pass it.
@@ -24,3 +24,6 @@ def gated_repository(member: Member, bench: Bench) -> Iterator[Finding]:  # noqa
     yield finding(
         "gated-repository", member, Verdict.REVIEW, message, [Evidence(source=card.where, sha256=card.sha256)]
     )
+    if card.withheld and not bench.license_claims(card):
+        silent = "its card was not handed out, and what the hub tells in the open names no license"
+        yield finding("unknown-license", member, bench.policy.unknown, silent, [Evidence(source=card.where)])

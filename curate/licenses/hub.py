@@ -84,8 +84,8 @@ class Hub:
             where = f"{self.endpoint}/api/{ref.kind}s/{ref.name}/revision/{commit}"
         texts = {name: text.decode("utf-8", "replace") for name, text in files.items()}
         tags = tuple(str(tag) for tag in info.tags or ())
-        gated = str(info.gated or "").lower()
-        return RawCard(where, content, commit, texts, tags, "manual" if gated == "true" else gated, withheld)
+        gated = "" if not info.gated else "auto" if info.gated == "auto" else "manual"
+        return RawCard(where, content, commit, texts, tags, gated, withheld)
 
     def _info(self, ref: ModelRef) -> Any:  # noqa: ANN401 – huggingface_hub's ModelInfo or DatasetInfo
         """What the hub says of a repository, checked to be whole."""

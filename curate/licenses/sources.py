@@ -3,13 +3,16 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from curate.errors import CardError, ModelNotFound
 from curate.licenses.card import MAX_BYTES, RawCard
-from curate.licenses.card_index import checked, read_index
 from curate.licenses.names import ModelRef, is_repo_id
 
+if TYPE_CHECKING:
+    from curate.licenses.card_index import FetchedCard
+
+INDEX_NAME = "index.json"
 BESIDE = ("adapter_config.json", "config.json")
 MAX_BESIDE_BYTES = 1 << 18
 LICENSE_FILES = ("license", "licence", "copying", "use_policy", "notice")
@@ -40,8 +43,11 @@ class CardFolder:
             )
         self.folder = folder
         self.listings: dict[str, dict[str, Path]] = {}
-        index = read_index(folder)
-        self.fetched = {card.ref.lower(): card for card in index.cards} if index is not None else {}
+        self.fetched: dict[str, FetchedCard] = {}
+        if (folder / INDEX_NAME).is_file():
+            from curate.licenses.card_index import CardIndex
+
+            self.fetched = {card.ref.lower(): card for card in CardIndex.read(folder / INDEX_NAME).cards}
 
     def _listing(self, kind: str) -> dict[str, Path]:
         if kind not in self.listings:
@@ -66,6 +72,8 @@ class CardFolder:
         entry = self.fetched.get(str(ref).lower())
         if card is None or entry is None:
             return card
+        from curate.licenses.card_index import checked
+
         entry = checked(entry, ref, self.folder)
         return replace(card, revision=entry.revision, tags=entry.tags, gated=entry.gated, withheld=entry.withheld)
 

@@ -110,9 +110,8 @@ def test_fetching_what_the_hub_does_not_know_or_cannot_tell_is_exit_6(curate, tm
 
 def test_many_references_are_looked_up_side_by_side_in_order_and_each_card_once(curate, tmp_path):
     listed = tmp_path / "refs.txt"
-    listed.write_text(
-        "\ufeff# all\ngood/tagged\ngood/small # fine\n\ngood/child\ngood/over-gated\nnobody/nothing\nslow/answer\nslow/other\n"
-    )
+    lines = ["\ufeff# all", "good/tagged", "good/small # fine", "", "good/child", "good/over-gated", "nobody/nothing"]
+    listed.write_text("\n".join([*lines, "slow/answer", "slow/other"]) + "\n")
     done = curate("check-license", "--from", listed, "-f", "jsonl")
     assert [json.loads(line)["ref"] for line in done.stdout.splitlines()] == [
         "good/tagged", "good/small", "good/child", "good/over-gated", "nobody/nothing", "slow/answer", "slow/other",

@@ -15,6 +15,7 @@ from curate.licenses.hub_cache import HubCache, cache_folder
 from curate.licenses.names import ModelRef
 from curate.licenses.sources import make_source
 from curate.policy import load_policy
+from curate.policy.waivers import Waiver
 
 from .hub_server import COMMIT, TOKEN, HubRoutes, serve
 
@@ -116,7 +117,18 @@ def test_a_withheld_card_is_read_from_what_the_hub_tells_in_the_open(hub):
 @pytest.mark.parametrize("name", ["gated/silent", "gated/shut"])
 def test_a_withheld_card_is_a_gate_and_not_a_missing_license(hub, name):
     decision = judged(hub, name)
-    assert (decision.verdict, {found.rule for found in decision.findings}) == (Verdict.REVIEW, {"gated-repository"})
+    assert decision.verdict is Verdict.REVIEW
+    assert {found.rule for found in decision.findings} == {"gated-repository", "unknown-license"}
+
+
+def test_a_signed_acceptance_opens_a_gate_but_does_not_stand_in_for_a_license(hub):
+    waiver = Waiver(
+        rule="gated-repository", subject="gated/*", reason="terms accepted by legal", signed_by="R. Muster",
+        signed_on=TODAY, until=TODAY,
+    )  # fmt: skip
+    policy = load_policy("default").model_copy(update={"waivers": (waiver,)})
+    for name, verdict in (("metadata", Verdict.ALLOW), ("open-card", Verdict.ALLOW), ("silent", Verdict.REVIEW)):
+        assert check_license(f"gated/{name}", policy=policy, source=hub, today=TODAY).verdict is verdict
 
 
 def test_with_a_token_a_gated_card_is_read_and_its_acceptance_still_has_to_be_recorded(endpoint, tmp_path):
