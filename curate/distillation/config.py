@@ -125,6 +125,8 @@ class DistillConfig(Value):
     """Tokens of a length-grouped batch, padding included."""
     gradient_accumulation: int = Field(1, gt=0)
     """Batches of one optimizer step; the loss is normalised over all of them together."""
+    gradient_checkpointing: bool = False
+    """Compute the student's layers again in the backward pass instead of keeping what they gave."""
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"

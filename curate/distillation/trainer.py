@@ -18,7 +18,7 @@ from curate.distillation.config import DistillConfig
 from curate.distillation.results import ExamPoint, LossPoint, Quality
 from curate.distillation.stack import LossStack, Totals, count_examples
 from curate.distillation.world import World
-from curate.errors import RunError
+from curate.errors import ConfigError, RunError
 from curate.progress import Progress, silent
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,8 @@ class Trainer:
             RunError: a loss or gradient that is not finite, or no memory left; the last checkpoint is whole.
         """
         self.stack.student.train()
+        if self.config.gradient_checkpointing:
+            save_memory(self.stack.student)
         stride = math.ceil(len(self.plan) / CURVE_POINTS)
         while self.step < len(self.plan):
             started = time.perf_counter()
@@ -100,6 +102,8 @@ class Trainer:
             note = f"loss {point.total:.3f} · {point.tokens_per_s:,.0f} tokens/s"
             self.progress("train", self.step, len(self.plan), note)
         self.stack.student.eval()
+        if self.config.gradient_checkpointing:
+            self.stack.student.gradient_checkpointing_disable()
 
     def _examine(self) -> None:
         """Examine the student where the config asks for it; before a checkpoint, so that a resumed run knows it."""
@@ -185,6 +189,20 @@ class Trainer:
             f"step {self.step + 1}: {wrong} is not finite in the batch with prompts {', '.join(ids[:3])}",
             hint="lower learning_rate, or set precision to fp32; then resume from the last checkpoint",
         )
+
+
+def save_memory(student: Any) -> None:  # noqa: ANN401
+    """Let a student's layers be computed again in the backward pass.
+
+    Raises:
+        ConfigError: a family that cannot.
+    """
+    try:
+        student.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    except ValueError as error:
+        raise ConfigError(
+            f"gradient_checkpointing: not with a {student.config.model_type} model", hint="set it to false"
+        ) from error
 
 
 def plan_steps(examples: Sequence[Example], config: DistillConfig) -> list[list[list[int]]]:

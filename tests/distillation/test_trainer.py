@@ -5,7 +5,8 @@ import torch
 
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from curate.distillation.config import parse_config
+from curate.distillation.config import LoraSettings, parse_config
+from curate.distillation.lora import add_lora
 from curate.distillation.stack import LossStack, count_totals
 from curate.distillation.student import keep_layers
 from curate.distillation.trainer import Trainer, choose_precision, learning_rate, plan_steps
@@ -151,6 +152,29 @@ def test_out_of_memory_names_the_setting_to_lower(examples, tmp_path, tokenizer,
     monkeypatch.setattr(trainer, "_step", explode)
     with pytest.raises(RunError, match="batch_tokens"):
         trainer.run()
+
+
+@pytest.mark.parametrize("lora", [None, LoraSettings(rank=4)])
+def test_layers_computed_twice_give_the_same_losses(examples, tmp_path, tokenizer, lora):
+    curves = []
+    for twice in (False, True):
+        stack = make_stack(vocabulary=len(tokenizer))
+        if lora:
+            add_lora(stack.student, lora)
+        config = make_config(max_steps=3, gradient_checkpointing=twice)
+        trainer = Trainer(stack, examples, 0, config, checkpoints=tmp_path)
+        seen = count_calls(stack.student.model.layers[0].mlp)
+        trainer.run()
+        batches = sum(len(step) for step in trainer.plan)
+        assert (len(seen) > batches) == twice
+        curves.append([point.total for point in trainer.curve])
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
+
+
+def count_calls(module):
+    seen = []
+    module.register_forward_pre_hook(lambda *_: seen.append(1))
+    return seen
 
 
 def test_bf16_trains(examples, tmp_path, tokenizer):
