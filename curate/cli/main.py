@@ -86,7 +86,7 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("curate")
-    logger.handlers, logger.propagate = [handler], False
+    logger.handlers = [handler]
     logger.setLevel(level)
     if not verbose:
         for variable in ("HF_HUB_VERBOSITY", "TRANSFORMERS_VERBOSITY"):

@@ -16,7 +16,7 @@ COPY_HINT = "copy it to a file of your own, sign the waiver there, and give that
 class _Plain(yaml.SafeDumper):
     """Writes every value out: two equal dates are not an alias."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002 – yaml's signature
         """Always."""
         return True
 
@@ -46,7 +46,7 @@ def add_waiver(path: Path, waiver: Waiver) -> Policy:
     text = place.read_bytes().decode("utf-8")
     changed = with_waiver(text, waiver)
     payload = parse_yaml(changed.removeprefix("\ufeff"), where=str(path), error=PolicyError)
-    after = Policy.model_validate({"name": path.stem, **payload})
+    after = Policy.model_validate({"name": path.stem, **payload}).read_from(path)
     if after != wanted:
         raise PolicyError(f"{path}: waivers: written so that none can be added", hint="write them as a plain list")
     write_text(place, changed)

@@ -58,7 +58,7 @@ def test_a_waiver_is_added_and_every_line_of_the_file_stays(tmp_path, form):
     assert after == read_policy(path)
     assert after.waivers == (*before.waivers, WAIVER)
     text = path.read_bytes().decode()
-    for comment in [part for part in FORMS[form].split("#")[1:]]:
+    for comment in list(FORMS[form].split("#")[1:]):
         assert comment.splitlines()[0] in text
     assert ("\r\n" in text) == (form == "windows")
     if form == "windows":
