@@ -75,7 +75,7 @@ def test_factors_are_frozen_after_the_warm_up_and_said_in_the_log(examples, toke
     trainer = Trainer(stack, examples, 0, config, checkpoints=tmp_path)
     seen = []
     trainer.progress = lambda *_: seen.append(dict(stack.factors))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="curate"):
         trainer.run()
     warm = trainer.balance.steps
     assert 1 < warm <= 10 < len(seen)
