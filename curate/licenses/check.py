@@ -132,7 +132,8 @@ def decide(
     found: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
-        about = [one for rule in RULES.values() for one in rule(member, bench.at(member))]
+        before = bench.at(member)
+        about = [one for rule in RULES.values() for one in rule(member, before)]
         about = _tempered(member, about)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
