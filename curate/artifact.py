@@ -23,7 +23,7 @@ CHUNK_BYTES = 1 << 20
 class Value(BaseModel):
     """An immutable value; unknown fields are refused, so a misspelt key never passes unseen."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ArtifactRef(Value):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from curate.artifact import Artifact, Value, read_json, sha256_file, sha256_folder
+from curate.artifact import Artifact, Value, canonical_json, read_json, sha256_file, sha256_folder, sha256_text
 from curate.errors import Denied, InputError, NeedsReview, TamperedError
 
 
@@ -60,6 +60,11 @@ class Finding(Value):
     def effective(self) -> Verdict:
         """The verdict after waivers."""
         return Verdict.ALLOW if self.waived_by else self.verdict
+
+    def sha256(self) -> str:
+        """Digest of what was found (rule, subject, verdict, message, quotes), whoever waived it."""
+        quotes = [evidence.quote for evidence in self.evidence]
+        return sha256_text(canonical_json([self.rule, self.subject, self.verdict.value, self.message, quotes]))
 
 
 def settle(findings: Iterable[Finding]) -> Verdict:

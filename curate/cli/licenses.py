@@ -1,8 +1,8 @@
 """``check-license``, ``show-license`` and ``check-policy``."""
 
 import json
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -11,18 +11,18 @@ from typing import Any
 import click
 
 from curate.artifact import sha256_folder
-from curate.cli.options import cards_option, emit, output_option, policy_option, today
-from curate.errors import CurateError, InputError, UnavailableError
+from curate.cli.decisions import AT_ONCE, FORMS, Answer, answer_all, exit_code_of, render_answers
+from curate.cli.options import cards_option, emit, output_option, policy_option, refs_in, today
 from curate.gate import Verdict
 from curate.licenses.check import check_license as check_one
 from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
 from curate.licenses.duties import combine_decisions
 from curate.licenses.sources import make_source
-from curate.policy import Policy, load_policy, read_policy
+from curate.policy import load_policy, read_policy
+from curate.progress import Progress, silent
 
 SIGNALS = ("responses", "logits", "hidden-states", "attentions")
-CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 4, Verdict.DENY: 3}
 
 
 @click.command()
@@ -49,10 +49,10 @@ CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 4, Verdict.DENY: 3}
     "-f",
     "--format",
     "form",
-    type=click.Choice(["text", "json", "jsonl", "markdown"]),
+    type=click.Choice(list(FORMS)),
     default="text",
     show_default=True,
-    help="Text for people; json is one artifact, jsonl one line a REF.",
+    help="Text for people; json is one artifact, jsonl one line a REF; html is one page; sarif and cyclonedx one file.",
 )
 @output_option
 @click.option(
@@ -72,7 +72,9 @@ CODES = {Verdict.ALLOW: 0, Verdict.REVIEW: 4, Verdict.DENY: 3}
     show_default=True,
     help="With deny, a review exits 0.",
 )
+@click.pass_obj
 def check_license(  # noqa: PLR0917 – click passes them by name
+    settings: dict[str, bool] | None,
     refs: tuple[str, ...],
     policy_name: str,
     cards: tuple[Path, ...],
@@ -91,15 +93,15 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     together: bool,
     fail_on: str,
 ) -> int:
-    r"""May this model teach? Allow (0), deny (3) or review (4), with the evidence.
+    """May this model teach? Allow (0), deny (3) or review (4), with the evidence.
 
     \b
     REF is owner/name[@revision], a folder, dataset:owner/name, api:provider/model or embedded.
     curate check-license google/flan-t5-base
     curate check-license api:openai/gpt-4o my/model -f jsonl
-    """
-    wanted = [*refs, *(_listed(listed) if listed else ())]
-    _refuse_misuse(wanted, form, ticket=ticket, together=together)
+    """  # noqa: D301 – click reads the escape
+    asked = [*map(Answer, refs), *(_listed(listed) if listed else ())]
+    _refuse_misuse(asked, form, ticket=ticket, together=together)
     policy = load_policy(policy_name)
     source = make_source(cards=cards, offline=offline, embedded=embedded_folder())
     case = _case(
@@ -110,39 +112,42 @@ def check_license(  # noqa: PLR0917 – click passes them by name
         student_kind=student_kind,
     )
     day = date(as_of.year, as_of.month, as_of.day) if as_of else today()
+    at_once = 1 if cards or offline else AT_ONCE
+    if len(asked) > 1 and at_once > 1:
+        from curate.licenses.fetch import Remembered
+
+        source = Remembered(source)
     judge = partial(check_one, policy=policy, source=source, case=case, today=day, revision=revision)
     if together:
-        combined = combine_decisions([judge(ref) for ref in wanted])
-        emit(_render(combined, form), output)
-        return _exit_code([CODES[combined.verdict]], fail_on)
-    texts: list[str] = []
-    codes: list[int] = []
-    for ref in wanted:
-        try:
-            decision = judge(ref)
-        except (UnavailableError, InputError) as error:
-            if len(wanted) == 1:
-                raise
-            click.echo(f"curate: {error}", err=True)
-            codes.append(error.exit_code)
-            texts.extend([_error_line(ref, error)] if form == "jsonl" else [])
-            continue
-        texts.append(_render(decision, form))
-        codes.append(CODES[decision.verdict])
-        if ticket is not None:
-            _write_ticket(decision, ref, ticket)
-    emit(("" if form in ("json", "jsonl") else "\n").join(texts), output)
-    return _exit_code(codes, fail_on)
+        combined = combine_decisions([judge(one.ref) for one in asked])
+        answers = [Answer(combined.ref, combined)]
+    else:
+        with _progress(is_quiet=bool((settings or {}).get("quiet")) or len(asked) == 1 or at_once == 1) as progress:
+            answers = answer_all(asked, judge, at_once=at_once, progress=progress)
+    _tell_problems(answers)
+    emit(render_answers(answers, form), output)
+    if ticket is not None and answers[0].decision is not None:
+        _write_ticket(answers[0].decision, answers[0].ref, ticket)
+    return exit_code_of((one.exit_code for one in answers), fail_on)
 
 
-def _refuse_misuse(wanted: list[str], form: str, *, ticket: Path | None, together: bool) -> None:
+def _refuse_misuse(asked: list[Answer], form: str, *, ticket: Path | None, together: bool) -> None:
     """Options that make no sense with one another."""
-    if not wanted:
+    if not asked:
         raise click.UsageError("give at least one REF, or --from FILE")
-    if form == "json" and len(wanted) > 1 and not together:
+    if form == "json" and len(asked) > 1 and not together:
         raise click.UsageError("-f json prints one decision; use -f jsonl for several")
-    if ticket is not None and (len(wanted) > 1 or together):
+    if ticket is not None and (len(asked) > 1 or together):
         raise click.UsageError("--ticket is for one REF")
+
+
+def _tell_problems(answers: list[Answer]) -> None:
+    """One line for each reference that could not be judged; a single one ends the command."""
+    for one in answers:
+        if one.error is not None and len(answers) == 1:
+            raise one.error
+        if one.error is not None:
+            click.echo(f"curate: {one.error}", err=True)
 
 
 def _case(**given: Any) -> Case:  # noqa: ANN401 – the fields of a case
@@ -150,16 +155,19 @@ def _case(**given: Any) -> Case:  # noqa: ANN401 – the fields of a case
     return Case(**{name: value for name, value in given.items() if value})
 
 
-def _exit_code(codes: Iterable[int], fail_on: str) -> int:
-    """3 if any is denied, else 6 if any could not be had (5 if it made no sense), else 4, else 0."""
-    seen = set(codes)
-    order = (3, 6, 5, 4) if fail_on == "review" else (3, 6, 5)
-    return next((code for code in order if code in seen), 0)
+def _progress(*, is_quiet: bool) -> AbstractContextManager[Progress]:
+    """A progress bar where there is something to wait for."""
+    if is_quiet:
+        return nullcontext(silent)
+    from curate.cli.progress import Reporter
+
+    return Reporter()
 
 
-def _error_line(ref: str, error: CurateError) -> str:
-    """What a JSONL reader gets where no decision could be made."""
-    return json.dumps({"ref": ref, "error": str(error), "exit_code": error.exit_code}, ensure_ascii=False) + "\n"
+def _listed(path: Path) -> Iterator[Answer]:
+    """The refs of a file, each with its place."""
+    name = "" if str(path) == "-" else path.as_posix()
+    return (Answer(one.ref, file=name, line=one.line) for one in refs_in(path))
 
 
 def _signals(text: str) -> tuple[str, ...]:
@@ -169,33 +177,6 @@ def _signals(text: str) -> tuple[str, ...]:
     if unknown or not named:
         raise click.UsageError(f"--signals takes {', '.join(SIGNALS)}, not {', '.join(unknown) or 'nothing'}")
     return tuple(name for name in SIGNALS if name in named)
-
-
-def _listed(path: Path) -> Iterator[str]:
-    """The refs of a file, one a line; ``#`` starts a comment."""
-    try:
-        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {error}") from error
-    for line in text.splitlines():
-        ref = line.split("#")[0].strip()
-        if ref:
-            yield ref
-
-
-def _render(decision: Decision, form: str) -> str:
-    """The decision in the asked form."""
-    if form == "json":
-        return decision.to_json()
-    if form == "jsonl":
-        return json.dumps(decision.model_dump(mode="json"), sort_keys=True, ensure_ascii=False) + "\n"
-    if form == "markdown":
-        from curate.report.text_license import render_markdown
-
-        return render_markdown(decision)
-    from curate.report.text_license import render_decision
-
-    return render_decision(decision)
 
 
 def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
@@ -230,12 +211,12 @@ def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
 )
 @output_option
 def show_license(license_id: str | None, form: str, output: Path | None) -> int:
-    r"""What the catalogue says of a license, and where it stands; without ID, the list.
+    """What the catalogue says of a license, and where it stands; without ID, the list.
 
     \b
     curate show-license
     curate show-license llama3.1
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.licenses.facts import load_catalogue
     from curate.report.text_license import render_facts, render_facts_list
 
@@ -268,18 +249,20 @@ def _json(payload: object) -> str:
 @click.option("--schema", is_flag=True, help="Print the JSON Schema for editors instead.")
 @output_option
 def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
-    r"""Check a policy file: every key, every verdict, every waiver.
+    """Check a policy file: every key, every verdict, every waiver.
 
     \b
     curate check-policy policies/default.yaml
     curate check-policy --schema > policy.schema.json
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.errors import PolicyError
-    from curate.licenses.facts import load_catalogue
+    from curate.licenses.facts import catalogue_for
     from curate.licenses.policy_names import unknown_names
 
     if schema:
-        described = Policy.model_json_schema()
+        from curate.policy.schema import policy_schema
+
+        described = policy_schema()
         described["properties"].pop("kind", None)
         described["required"] = [name for name in described.get("required", []) if name not in ("name", "kind")]
         emit(_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **described}), output)
@@ -287,7 +270,7 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     if file is None:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
-    unknown = unknown_names(policy, load_catalogue())
+    unknown = unknown_names(policy, catalogue_for(policy))
     if unknown:
         raise PolicyError(f"{file}: {unknown[0]} names nothing in the catalogue", hint="see curate show-license")
     emit(f"{file}: a valid policy, {policy.name}, sha256 {policy.digest()}\n", output)

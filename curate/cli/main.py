@@ -11,16 +11,23 @@ import click
 from curate import __version__
 from curate.errors import CurateError
 
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+"""No plugin that happens to be installed takes part in validation; looking for them would also slow every start."""
+
 COMMANDS: dict[str, str] = {
     "analyze-prompts": "curate.cli.prompts:analyze_prompts",
     "check-license": "curate.cli.licenses:check_license",
     "check-policy": "curate.cli.licenses:check_policy",
+    "compare": "curate.cli.compare:compare",
     "demo": "curate.cli.demo:demo",
     "distill": "curate.cli.distill:distill",
+    "fetch": "curate.cli.fetch:fetch",
     "filter-prompts": "curate.cli.prompts:filter_prompts",
+    "recheck": "curate.cli.recheck:recheck",
     "run": "curate.cli.runs:run",
     "show-license": "curate.cli.licenses:show_license",
     "verify-run": "curate.cli.runs:verify_run",
+    "waive": "curate.cli.waive:waive",
 }
 """Every command and the function behind it."""
 
@@ -28,12 +35,16 @@ SUMMARIES: dict[str, str] = {
     "analyze-prompts": "Measure diversity, and shift against a reference.",
     "check-license": "May this model teach? Allow, review or deny, with the evidence.",
     "check-policy": "Check a policy file, or print the schema for editors.",
+    "compare": "Two prompt sets or two runs, side by side.",
     "demo": "The whole job, end to end, on the embedded default.",
     "distill": "Teach a student, given the tickets of both gates.",
+    "fetch": "Gather cards and license files, pinned, for a site without a network.",
     "filter-prompts": "Drop what is not worth asking, with a reason for every row.",
+    "recheck": "What has changed at the source since a decision, and would it come out the same?",
     "run": "All of it, gated, into a run folder that proves it.",
     "show-license": "What the catalogue knows, and where it stands.",
     "verify-run": "Re-hash a run folder and name the first thing that differs.",
+    "waive": "Sign a dated waiver of one review into a policy file.",
 }
 
 

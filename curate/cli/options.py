@@ -1,7 +1,8 @@
 """Options and output shared by the commands."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import click
 
 from curate.artifact import write_text
+from curate.errors import InputError
 from curate.policy import policy_names
 
 Command = Callable[..., Any]
@@ -66,3 +68,27 @@ def emit(text: str, output: Path | None) -> None:
         sys.stdout.flush()
     else:
         write_text(output, text)
+
+
+@dataclass(frozen=True)
+class ListedRef:
+    """A reference as a file lists it, with its place."""
+
+    ref: str
+    line: int
+
+
+def refs_in(path: Path) -> Iterator[ListedRef]:
+    """The refs of a file, one a line; ``#`` starts a comment, ``-`` is standard input.
+
+    Raises:
+        InputError: the file cannot be read as text.
+    """
+    try:
+        text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from error
+    for number, line in enumerate(text.splitlines(), start=1):
+        ref = line.split("#")[0].strip()
+        if ref:
+            yield ListedRef(ref, number)

@@ -9,6 +9,8 @@ import click
 from curate.cli.options import emit, known_policy, today
 from curate.cli.progress import Reporter
 
+UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep this digest elsewhere"
+
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
@@ -36,6 +38,12 @@ from curate.cli.progress import Reporter
 )
 @click.option("--only-gates", is_flag=True, help="Stop after both gates; train nothing.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on in this run folder.")
+@click.option(
+    "--sign",
+    type=click.Path(path_type=Path),
+    metavar="KEY",
+    help="Sign the run, however it ends, with this Ed25519 private key (PEM).",
+)
 @click.pass_obj
 def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: ANN401 – click's options
     """All of it, gated: license, prompts, distillation, report, into a run folder that proves it.
@@ -64,6 +72,7 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
             reports=options["root"],
             resume=options["resume"],
             only_gates=options["only_gates"],
+            sign=options["sign"],
             today=today(),
             progress=progress,
             say=lambda text: None if obj["quiet"] else click.echo(text, err=True),
@@ -75,6 +84,12 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
 @click.command("verify-run")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="PUBLIC_KEY",
+    help="The run must be signed with this Ed25519 key (PEM).",
+)
+@click.option(
     "-f",
     "--format",
     "form",
@@ -84,14 +99,18 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
     help="Of the result.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the result here.")
-def verify_run(folder: Path, form: str, output: Path | None) -> int:
+def verify_run(folder: Path, key: Path | None, form: str, output: Path | None) -> int:
     """Re-hash everything in a run folder; exit 7 and the first thing that differs if anything changed.
 
-    Example: curate verify-run reports/20261126T101500Z-1a2b3c4d
-    """
+    Follows the chain, opens the tickets, settles every decision again, and checks the signature.
+
+    \b
+    curate verify-run reports/20261126T101500Z-1a2b3c4d
+    curate verify-run reports/20261126T101500Z-1a2b3c4d --key curate.pub
+    """  # noqa: D301 – click reads the escape
     from curate.runs.verify import verify_run as verify
 
-    verification = verify(folder)
+    verification = verify(folder, key=key)
     if form == "json":
         emit(verification.model_dump_json(indent=2), output)
         return 0
@@ -100,6 +119,7 @@ def verify_run(folder: Path, form: str, output: Path | None) -> int:
     lines += [f"  not recorded yet: {name}" for name in verification.unrecorded]
     if verification.record_sha256:
         lines.append(f"  run.json sha256 {verification.record_sha256}")
-        lines.append("  unsigned: whoever can rewrite the folder can rewrite the chain; keep this digest elsewhere")
+        lines.append(f"  {verification.signature or UNSIGNED}")
+    lines += [f"  note: {note}" for note in verification.notes]
     emit("\n".join(lines), output)
     return 0

@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.distillation.config import DistillConfig
 from curate.distillation.layers import map_attention, map_hidden
+from curate.distillation.lora import check_lora
 from curate.distillation.student import check_student
 from curate.errors import ConfigError, Denied, TamperedError
 
@@ -32,6 +33,8 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
         )
     if not (losses.task or losses.kd.weight or losses.feature.weight or losses.attention.weight):
         raise ConfigError("losses: every weight is 0, so there is nothing to learn from", hint="set losses.task to 1")
+    if config.student.lora:
+        check_lora()
     teacher_layers = count_layers(teacher)
     check_student(config.student, teacher_layers)
     student_layers = len(config.student.keep_layers) or count_layers(str(anchor / config.student.base))

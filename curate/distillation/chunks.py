@@ -12,6 +12,9 @@ from torch import Tensor
 from curate.distillation.losses import IGNORED, parse_divergence
 from curate.distillation.sweeps import SWEEPS, sweep_buckets
 
+TILE_BYTES = 2 << 20
+"""Bytes of the fp32 logits that are worked on at once on a CPU: what its second-level cache holds, about."""
+
 
 class Work(NamedTuple):
     """Everything the sweep needs beside the two tensors that may want gradients; see ``fused`` for the meanings."""
@@ -101,12 +104,9 @@ class _Sweep:
         for start in range(0, self.rows.shape[0], work.chunk_tokens):
             place = slice(start, start + work.chunk_tokens)
             hidden = self.rows[place].to(work.compute)
-            log_p = self._teacher(place) if work.kd_weight else None
-            grad = self._chunk(self._logits(hidden, head), log_p, place)
-            del log_p
+            grad = self._slope(hidden @ head.T, self._teacher_raw(place), start)
             if grad is None:
                 continue
-            grad = grad.to(work.compute)
             if self.grad_hidden is not None:
                 self.grad_hidden[place] = (grad @ head).to(self.grad_hidden.dtype)
             if self.grad_head is not None:
@@ -121,18 +121,40 @@ class _Sweep:
         """Both terms in double."""
         return self.task_sum / self.count, self.kd_sum / self.count
 
-    def _logits(self, hidden: Tensor, head: Tensor) -> Tensor:
-        return cap((hidden @ head.T).to(self.precise), self.work.student_scale, self.work.student_softcap)
+    def _teacher_raw(self, place: slice) -> Tensor | None:
+        """What the teacher's head gives for a chunk, before scale and softmax."""
+        work = self.work
+        if not work.kd_weight or work.teacher_hidden is None or self.teacher_head is None:
+            return None
+        return work.teacher_hidden[place].to(work.compute) @ self.teacher_head.T
 
-    def _teacher(self, place: slice) -> Tensor | None:
-        """The teacher's softened log-probabilities of a chunk: of the whole vocabulary, or of a cache's buckets."""
+    def _slope(self, raw: Tensor, teacher_raw: Tensor | None, start: int) -> Tensor | None:
+        """Add a chunk's sums, a few rows at a time; their slopes take the place of the student's raw output.
+
+        On a CPU the rows are so few that they stay in its cache from one operation to the next.
+        """
+        work, some = self.work, False
+        count = raw.shape[0]
+        tile = max(1, TILE_BYTES // (raw.shape[1] * 4)) if raw.device.type == "cpu" else max(1, count)
+        for first in range(0, count, tile):
+            here = slice(first, min(count, first + tile))
+            place = slice(start + here.start, start + here.stop)
+            logits = cap(raw[here].to(self.precise), work.student_scale, work.student_softcap)
+            log_p = self._log_p(None if teacher_raw is None else teacher_raw[here], place) if work.kd_weight else None
+            grad = self._chunk(logits, log_p, place)
+            if grad is not None:
+                raw[here], some = grad, True
+        return raw if some else None
+
+    def _log_p(self, raw: Tensor | None, place: slice) -> Tensor | None:
+        """The teacher's softened log-probabilities: of the whole vocabulary, or of a cache's buckets."""
         work = self.work
         if work.top_log_probs is not None:
             return work.top_log_probs[place].to(self.precise).log_softmax(-1)
-        if work.teacher_hidden is None or self.teacher_head is None:
+        if raw is None:
             return None
-        raw = (work.teacher_hidden[place].to(work.compute) @ self.teacher_head.T).to(self.precise)
-        return cap(raw, work.teacher_scale, work.teacher_softcap).div_(work.temperature).log_softmax(-1)
+        logits = cap(raw.to(self.precise), work.teacher_scale, work.teacher_softcap)
+        return logits.div_(work.temperature).log_softmax(-1)
 
     def _chunk(self, logits: Tensor, log_p: Tensor | None, place: slice) -> Tensor | None:
         """Add a chunk's sums; the gradient by the head's raw output, or None where nobody wants it."""

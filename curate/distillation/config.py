@@ -42,6 +42,8 @@ class AttentionTerm(Value):
 class LossConfig(Value):
     """L = task·L_task + α·L_KD + β·L_feat + γ·L_att."""
 
+    balance: Literal["off", "auto"] = "auto"
+    """auto: feature and attention terms are scaled, over the warm-up, until each pulls as hard as task and kd."""
     task: float = Field(1.0, ge=0)
     kd: KdTerm = KdTerm()
     feature: FeatureTerm = FeatureTerm()
@@ -54,10 +56,23 @@ class LossConfig(Value):
         if not isinstance(payload, dict):
             return payload
         terms = {"kd", "feature", "attention"}
-        return {
+        plain = {
             key: {"weight": value} if key in terms and isinstance(value, int | float) else value
             for key, value in payload.items()
         }
+        if plain.get("balance") is False:  # YAML reads off as a boolean
+            plain["balance"] = "off"
+        return plain
+
+
+class LoraSettings(Value):
+    """Low-rank matrices that learn while the student's weights stay (LoRA, Hu et al., 2021)."""
+
+    rank: int = Field(8, gt=0)
+    alpha: float = Field(16.0, gt=0)
+    """The matrices' product is scaled by alpha / rank."""
+    targets: tuple[str, ...] = ()
+    """Names of linear layers, such as q_proj; none: all but the head."""
 
 
 class StudentConfig(Value):
@@ -69,6 +84,8 @@ class StudentConfig(Value):
     """Teacher layers that are copied, in order; with it ``base`` must be empty."""
     base: str = ""
     """``owner/name[@revision]`` or a folder."""
+    lora: LoraSettings | None = None
+    """Train low-rank matrices instead of the weights; they are folded in at export."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """What the student is saved in; auto: as the model it was made from is stored. Training keeps fp32 weights."""
 
@@ -81,6 +98,8 @@ class EvaluationConfig(Value):
     file: str = ""
     """Prompts with answers, for accuracy; neither teacher nor student may have seen them."""
     max_prompts: int = Field(2000, gt=0)
+    every: int = Field(0, ge=0)
+    """Examine the student every so many optimizer steps while it learns, too; 0: only before and after."""
 
 
 class DistillConfig(Value):
@@ -118,6 +137,7 @@ class DistillConfig(Value):
 def without_teacher(config: DistillConfig) -> DistillConfig:
     """The same training by L_task alone: the yardstick that shows what the teacher's signals add."""
     losses = LossConfig(
+        balance=config.losses.balance,
         task=config.losses.task or 1.0,
         kd=config.losses.kd.model_copy(update={"weight": 0.0}),
         feature=config.losses.feature.model_copy(update={"weight": 0.0}),

@@ -1,8 +1,6 @@
 """From two tickets to a student: open, answer, train, measure, export, record."""
 
-import importlib.metadata
 import logging
-import platform
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -11,7 +9,6 @@ from typing import Any
 
 import torch
 
-from curate import __version__
 from curate.artifact import canonical_json, sha256_folder, sha256_text
 from curate.distillation.admission import check_leave, preflight
 from curate.distillation.batches import Example
@@ -19,15 +16,18 @@ from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cac
 from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import Exam
-from curate.distillation.footprint import measure_footprint
+from curate.distillation.footprint import measure_footprints
 from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
-from curate.distillation.results import Footprint, Quality, TrainingReport
+from curate.distillation.lora import add_lora, merge_lora
+from curate.distillation.record import make_report
+from curate.distillation.results import Quality, TrainingReport
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_model, load_teacher
 from curate.distillation.trainer import Trainer, choose_device
 from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
+from curate.distillation.world import World, join_world
 from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
@@ -74,11 +74,13 @@ def distill(
     prompts = dataset_ticket.open(dataset_root or root)
     check_leave(decision, config)
     preflight(config, teacher=find_weights(teacher_ticket), anchor=anchor)
-    run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress, offline)
+    world = join_world()
+    run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress, offline, world)
     if resume and (report := run.finished()) is not None:
         return report
     if not resume:
         run.check_fresh()
+    world.wait()  # nobody writes before everybody has looked
     return run.go(prompts, root)
 
 
@@ -93,6 +95,7 @@ class _Run:
     anchor: Path
     progress: Progress
     offline: bool = False
+    world: World = field(default_factory=World)
     started: float = field(default_factory=time.perf_counter)
 
     @property
@@ -100,6 +103,7 @@ class _Run:
         """What the teacher's answers belong to: who was asked, what, and within which limits; not how it is taught."""
         limits = {"max_prompt_tokens", "max_answer_tokens", "answers", "evaluation", "seed", "batch_tokens"}
         asked = self.config.model_dump(mode="json", include=limits)
+        del asked["evaluation"]["every"]
         tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
         return sha256_text(canonical_json([asked, self.teacher_ticket.ref, *tickets]))
 
@@ -143,28 +147,35 @@ class _Run:
         ).close()  # what cannot be wired is refused before answers are asked for
         teacher_reads = make_encoder(tokenizer, config, teacher, student if aligned else None)
         student_reads = teacher_reads if aligned else make_encoder(student_tokenizer, config, student, None)
-        lesson = prepare_lesson(
-            config,
-            prompts,
-            teacher,
-            teacher_reads,
-            student_reads,
-            folder=self.out / "signals",
-            fingerprint=self.asked_sha256,
-            anchor=self.anchor,
-            progress=self.progress,
-        )
+        with self.world.first_alone():
+            lesson = prepare_lesson(
+                config,
+                prompts,
+                teacher,
+                teacher_reads,
+                student_reads,
+                folder=self.out / "signals",
+                fingerprint=self.asked_sha256,
+                anchor=self.anchor,
+                progress=self.progress,
+            )
         exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
         # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
-        teacher_quality = exam.take(teacher, "teacher") if aligned else Quality()
-        before = exam.take(student, "before")
-        trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary)
+        quality = {"teacher": Quality(), "before": Quality()}
+        if self.world.is_first:
+            quality = {"teacher": exam.take(teacher, "teacher") if aligned else Quality()}
+            quality["before"] = exam.take(student, "before")
+        trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary, exam)
+        if not self.world.is_first:
+            self.world.wait()
+            return TrainingReport.read(self.out / "training.json")
         folder = self.out / "student"
         self._export(student, tokenizer if aligned else student_tokenizer, folder)
         student = load_model(str(folder))[0].to(device)
-        after = exam.take(student, "after")
-        footprints = self._footprints(teacher, student, lesson, folder)
-        return self._record(trainer, lesson, teacher_quality, before, after, footprints)
+        quality["after"] = exam.take(student, "after")
+        report = self._close(trainer, lesson, quality, teacher, student)
+        self.world.wait()
+        return report
 
     def _student(self, teacher: Any, tokenizer: Any) -> tuple[Any, Any]:  # noqa: ANN401
         """The student; where signals are compared, its tokenizer must be the teacher's."""
@@ -172,6 +183,8 @@ class _Run:
         if config.base and (self.anchor / config.base).is_dir():
             config = config.model_copy(update={"base": str(self.anchor / config.base)})
         student, student_tokenizer = make_student(config, teacher, tokenizer, offline=self.offline)
+        if config.lora:
+            add_lora(student, config.lora)
         if needs_teacher(self.config.losses):
             check_same_vocabulary(tokenizer, student_tokenizer)
         return student, student_tokenizer
@@ -186,17 +199,18 @@ class _Run:
         if self.config.signals != "cached" or not kd.weight:
             return None
         who = ticket.content_sha256 or f"{ticket.ref}@{ticket.revision}"
-        return build_cache(
-            self.out / "signals" / "cache",
-            fingerprint_cache(who, examples, top_k=self.config.cache_top_k, temperature=kd.temperature),
-            examples,
-            teacher,
-            pad=pad,
-            top_k=self.config.cache_top_k,
-            temperature=kd.temperature,
-            vocabulary=vocabulary,
-            progress=self.progress,
-        )
+        with self.world.first_alone():
+            return build_cache(
+                self.out / "signals" / "cache",
+                fingerprint_cache(who, examples, top_k=self.config.cache_top_k, temperature=kd.temperature),
+                examples,
+                teacher,
+                pad=pad,
+                top_k=self.config.cache_top_k,
+                temperature=kd.temperature,
+                vocabulary=vocabulary,
+                progress=self.progress,
+            )
 
     def _train(
         self,
@@ -205,6 +219,7 @@ class _Run:
         examples: tuple[Example, ...],
         pad: int,
         vocabulary: int,
+        exam: Exam,
     ) -> Trainer:
         torch.manual_seed(self.config.seed)
         cache = self._cache(teacher, examples, pad, vocabulary)
@@ -217,7 +232,9 @@ class _Run:
                 self.config,
                 checkpoints=self.out / "checkpoints",
                 fingerprint=self.fingerprint,
-                progress=self.progress,
+                progress=self.progress if self.world.is_first else silent,
+                world=self.world,
+                examine=lambda: exam.take(student, "during", ask=False),
             )
             trainer.resume()
             trainer.run()
@@ -229,58 +246,34 @@ class _Run:
         """Save beside, then rename: a student folder is whole or not there."""
         partial = folder.with_name(".student.partial")
         shutil.rmtree(partial, ignore_errors=True)
+        if self.config.student.lora:
+            merge_lora(student)
         with writing(folder):
             export_student(student, tokenizer, partial, dtype=self.config.student.dtype)
             shutil.rmtree(folder, ignore_errors=True)
             partial.replace(folder)
 
-    def _footprints(self, teacher: Any, student: Any, lesson: Lesson, folder: Path) -> dict[str, Footprint]:  # noqa: ANN401
-        prompt = lesson.examples[0].prompt
-        weights = Path(find_weights(self.teacher_ticket))
-        return {
-            "teacher": measure_footprint(teacher, prompt, folder=weights if weights.is_dir() else None),
-            "student": measure_footprint(student, prompt, folder=folder),
-        }
-
-    def _record(
+    def _close(
         self,
         trainer: Trainer,
         lesson: Lesson,
-        teacher: Quality,
-        before: Quality,
-        after: Quality,
-        footprints: dict[str, Footprint],
+        quality: dict[str, Quality],
+        teacher: Any,  # noqa: ANN401
+        student: Any,  # noqa: ANN401
     ) -> TrainingReport:
-        """Write ``training.json``; the checkpoints have done their work."""
-        speeds = sorted(point.tokens_per_s for point in trainer.curve)
-        report = TrainingReport(
-            config=self.config,
-            teacher_ref=self.teacher_ticket.ref,
-            teacher_decision_sha256=self.teacher_ticket.decision_sha256,
-            dataset_decision_sha256=self.dataset_ticket.decision_sha256,
-            prompts_trained=len(lesson.examples),
-            prompts_held_out=len(lesson.held_out.examples),
-            answers_from_file=lesson.answers_from_file,
-            answers_from_teacher=len(lesson.examples) - lesson.answers_from_file,
-            steps=trainer.step,
-            tokens=trainer.tokens,
-            curve=tuple(trainer.curve),
-            teacher=teacher,
-            before=before,
-            after=after,
-            footprints=footprints,
-            student_sha256=sha256_folder(self.out / "student"),
-            tokens_per_s=speeds[len(speeds) // 2] if speeds else None,
+        """Weigh both models, write ``training.json``; the checkpoints have done their work."""
+        prompt, folder = lesson.examples[0].prompt, self.out / "student"
+        weights = Path(find_weights(self.teacher_ticket))
+        report = make_report(
+            (self.teacher_ticket, self.dataset_ticket),
+            trainer,
+            lesson,
+            quality,
+            measure_footprints(
+                {"teacher": (teacher, weights if weights.is_dir() else None), "student": (student, folder)}, prompt
+            ),
+            student=folder,
             wall_s=time.perf_counter() - self.started,
-            versions={
-                "curate": __version__,
-                **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
-            },
-            machine={
-                "device": torch.cuda.get_device_name() if trainer.device == "cuda" else platform.machine(),
-                "threads": str(torch.get_num_threads()),
-                "precision": trainer.precision,
-            },
         )
         report.write(self.out / "training.json")
         shutil.rmtree(self.out / "checkpoints", ignore_errors=True)

@@ -12,12 +12,15 @@ from curate.distillation.answers import generate_answers
 from curate.distillation.batches import Batch, Encoder, Example, collate, group_by_length
 from curate.distillation.chunks import cap
 from curate.distillation.fused import choose_chunk
+from curate.distillation.losses import forward_kl, reverse_kl
 from curate.distillation.results import Quality
 from curate.distillation.signals import Head, Probe, find_head
 from curate.errors import RunError
 from curate.progress import Progress, silent
 
 BATCH_TOKENS = 8192
+LARGEST = 700.0
+"""A mean loss above this has no perplexity that can be written down."""
 MEMORY_BYTES = 256 << 20
 """At most so much of the teacher's states is kept from one examination to the next."""
 
@@ -29,14 +32,46 @@ class HeldOut:
     examples: tuple[Example, ...]
     truths: tuple[str, ...]
     """Empty where the answer is the teacher's."""
+    domains: tuple[str, ...] = ()
+    """Where each comes from, as far as that is known."""
 
 
-@dataclass
-class _Sums:
-    tokens: int = 0
-    loss: float = 0.0
-    divergence: float = 0.0
-    agreed: int = 0
+class _Sheet:
+    """What was counted, a row an example: tokens, loss, forward and reverse KL, agreements."""
+
+    def __init__(self, count: int) -> None:
+        self.counts = torch.zeros(count, 5, dtype=torch.float64)
+        self.right: dict[int, bool] = {}
+        """By row: whether every answer token was the first choice."""
+
+    def add(self, rows: Sequence[int], owner: Tensor, columns: Sequence[Tensor]) -> None:
+        """Add what was found at some positions, each of which belongs to one row of a batch."""
+        found = torch.stack([column.double() for column in columns], 1).cpu()
+        self.counts.index_add_(0, torch.tensor(list(rows))[owner.cpu()], found)
+
+    def mark_domains(
+        self, domains: Sequence[str], compared: bool, truths: Sequence[str], answered: dict[int, bool]
+    ) -> dict[str, Quality]:
+        """Figures by domain, where there are several."""
+        names = sorted(set(domains))
+        if len(names) < 2:
+            return {}
+        places = {name: [row for row, domain in enumerate(domains) if domain == name] for name in names}
+        return {name or "(none)": self.mark(rows, compared, truths, answered) for name, rows in places.items()}
+
+    def mark(self, rows: list[int], compared: bool, truths: Sequence[str], answered: dict[int, bool]) -> Quality:
+        """Figures of some rows."""
+        tokens, loss, forward, reverse, agreed = self.counts[rows].sum(0).tolist()
+        known = [row for row in rows if row in answered and truths[row]]
+        if not tokens:
+            return Quality()
+        return Quality(
+            perplexity=math.exp(loss / tokens) if loss / tokens < LARGEST else None,
+            kl_to_teacher=max(0.0, forward / tokens) if compared else None,
+            reverse_kl=max(0.0, reverse / tokens) if compared else None,
+            top1_agreement=agreed / tokens if compared else None,
+            accuracy=sum(answered[row] for row in known) / len(known) if known else None,
+        )
 
 
 @dataclass(frozen=True)
@@ -50,7 +85,7 @@ class Exam:
     progress: Progress
     memory: dict[int, Tensor] = field(default_factory=dict)
 
-    def take(self, model: Any, stage: str) -> Quality:  # noqa: ANN401
+    def take(self, model: Any, stage: str, *, ask: bool = True) -> Quality:  # noqa: ANN401
         """Examine one model; see ``measure_quality``."""
         return measure_quality(
             model,
@@ -60,6 +95,7 @@ class Exam:
             vocabulary=self.vocabulary,
             memory=self.memory,
             stage=f"evaluate {stage}",
+            ask=ask,
             progress=self.progress,
         )
 
@@ -74,45 +110,42 @@ def measure_quality(
     vocabulary: int = 0,
     memory: dict[int, Tensor] | None = None,
     stage: str = "evaluate",
+    ask: bool = True,
     progress: Progress = silent,
 ) -> Quality:
-    """Perplexity, KL to the teacher, top-1 agreement, and accuracy where true answers are known.
+    """Perplexity, KL to the teacher and back, top-1 agreement, and accuracy where truths are known; by domain too.
 
     ``teacher`` is None where the two do not share a tokenizer; then only what needs no teacher is measured.
     ``vocabulary`` cuts both heads; 0 leaves them whole. ``memory`` keeps the teacher's states of the answers from
-    one call to the next with the same prompts, as far as they are small.
+    one call to the next with the same prompts, as far as they are small. Without ``ask`` nothing is generated, and
+    accuracy stays unknown.
     """
     examples = held_out.examples
     if not examples:
         return Quality()
     was_training = model.training
     model.eval()
-    sums = _Sums()
-    hits: dict[int, bool] = {}
+    sheet = _Sheet(len(examples))
     done = 0
     for rows in group_by_length([example.length for example in examples], BATCH_TOKENS):
         batch = collate([examples[row] for row in rows], encoder.pad).to(next(model.parameters()).device.type)
-        _add_batch(sums, hits, model, teacher, batch, rows, vocabulary, memory)
+        _add_batch(sheet, model, teacher, batch, rows, vocabulary, memory)
         done += len(rows)
         progress(stage, done, len(examples))
-    if not math.isfinite(sums.loss + sums.divergence):
+    if not bool(sheet.counts.isfinite().all()):
         raise RunError(
             f"{stage}: the model gives numbers that are not finite", hint="look at its weights and precision"
         )
-    accuracy = _accuracy(model, held_out, encoder, hits) if any(held_out.truths) else None
+    answered = _answer(model, held_out, encoder, sheet.right) if ask and any(held_out.truths) else {}
     model.train(was_training)
-    mean = sums.loss / sums.tokens
-    return Quality(
-        perplexity=math.exp(mean) if mean < 700 else None,
-        kl_to_teacher=None if teacher is None else max(0.0, sums.divergence / sums.tokens),
-        top1_agreement=None if teacher is None else sums.agreed / sums.tokens,
-        accuracy=accuracy,
-    )
+    compared = teacher is not None
+    quality = sheet.mark(list(range(len(examples))), compared, held_out.truths, answered)
+    domains = sheet.mark_domains(held_out.domains, compared, held_out.truths, answered)
+    return quality.model_copy(update={"domains": domains})
 
 
 def _add_batch(
-    sums: _Sums,
-    hits: dict[int, bool],
+    sheet: _Sheet,
     model: Any,  # noqa: ANN401
     teacher: Any,  # noqa: ANN401
     batch: Batch,
@@ -133,15 +166,17 @@ def _add_batch(
         log_q = _log_probabilities(head, ours[place], vocabulary)
         best = log_q.argmax(-1)
         right[place] = best == labels[place]
-        sums.loss -= float(log_q.gather(1, labels[place, None]).sum(dtype=torch.float64))
+        ones = torch.ones_like(best)
+        forward = reverse = torch.zeros_like(best)
+        agreed = ones
         if teacher_head is not None and theirs is not None:
             log_p = _log_probabilities(teacher_head, theirs[place], vocabulary)
-            sums.divergence += float((log_p.exp() * (log_p - log_q)).sum(-1).sum(dtype=torch.float64))
-            best = best == log_p.argmax(-1)
-        sums.agreed += len(best) if theirs is None else int(best.sum())
-    sums.tokens += len(labels)
+            forward, reverse = forward_kl(log_p, log_q), reverse_kl(log_p, log_q)
+            agreed = best == log_p.argmax(-1)
+        losses = -log_q.gather(1, labels[place, None])[:, 0]
+        sheet.add(rows, owner[place], [ones, losses, forward, reverse, agreed])
     wrong = set(owner[~right].tolist())
-    hits.update({row: place not in wrong for place, row in enumerate(rows)})
+    sheet.right.update({row: place not in wrong for place, row in enumerate(rows)})
 
 
 def _remember(model: Any, batch: Batch, number: int, memory: dict[int, Tensor] | None) -> Tensor:  # noqa: ANN401
@@ -160,23 +195,22 @@ def _log_probabilities(head: Head, states: Tensor, vocabulary: int) -> Tensor:
     return cap((states @ weight.T).float(), head.scale, head.softcap).log_softmax(-1)
 
 
-def _accuracy(model: Any, held_out: HeldOut, encoder: Encoder, hits: dict[int, bool]) -> float:  # noqa: ANN401
-    """Share of greedy answers that equal the true one, case and white space aside.
+def _answer(model: Any, held_out: HeldOut, encoder: Encoder, right: dict[int, bool]) -> dict[int, bool]:  # noqa: ANN401
+    """By row, whether the greedy answer equals the true one, case and white space aside.
 
     Where every answer token was the model's first choice, the greedy answer is the true one and need not be generated.
     The others are, and only as far as the longest true answer reaches.
     """
     known = [row for row, truth in enumerate(held_out.truths) if truth]
-    todo = [row for row in known if not hits[row]]
-    right = len(known) - len(todo)
+    todo = [row for row in known if not right[row]]
+    answered = dict.fromkeys(known, True)
     if todo:
         longest = max(len(held_out.examples[row].answer) for row in todo) + 2
         prompts = [held_out.examples[row].prompt for row in todo]
         answers = generate_answers(model, encoder, prompts, max_new_tokens=longest)
-        right += sum(
-            normalise(answer) == normalise(held_out.truths[row]) for answer, row in zip(answers, todo, strict=True)
-        )
-    return right / len(known)
+        for answer, row in zip(answers, todo, strict=True):
+            answered[row] = normalise(answer) == normalise(held_out.truths[row])
+    return answered
 
 
 def normalise(text: str) -> str:

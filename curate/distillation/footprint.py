@@ -3,7 +3,7 @@
 import statistics
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +14,58 @@ from curate.artifact import folder_files
 from curate.distillation.results import Footprint
 
 WARMUP_TOKENS = 4
-TIMED_TOKENS = 32
+TIMED_TOKENS = 12
+ROUNDS = 4
+"""Turns of every model; as many tokens are timed in each."""
 
 
 def measure_footprint(model: Any, prompt: Sequence[int], *, folder: Path | None = None) -> Footprint:  # noqa: ANN401
-    """Measure a model while it continues one prompt greedily, batch of one.
+    """One model alone; see ``measure_footprints``."""
+    return measure_footprints({"model": (model, folder)}, prompt)["model"]
 
-    ``folder`` is where its weights are saved; without it, bytes are those of the weights in memory. Peak memory is
-    weights plus the largest sum of tensors alive at one time (CPU: those that operations return, without what a kernel
-    takes for itself; GPU: as CUDA reports it).
+
+def measure_footprints(
+    models: Mapping[str, tuple[Any, Path | None]], prompt: Sequence[int], *, rounds: int = ROUNDS
+) -> dict[str, Footprint]:
+    """Measure models while they continue one prompt greedily, batch of one.
+
+    They take turns, so that a busy spell of the machine meets all of them and their ratio can be trusted; the median
+    over all rounds counts. The folder beside each is where its weights are saved; without it, bytes are those of the
+    weights in memory. Peak memory is weights plus the largest sum of tensors alive at one time (CPU: those that
+    operations return, without what a kernel takes for itself; GPU: as CUDA reports it).
     """
+    times: dict[str, list[float]] = {name: [] for name in models}
+    peaks = {}
+    for turn in range(rounds):
+        for name, (model, _) in models.items():
+            ours, tokens = _fit(model, prompt)
+            was_training = model.training
+            model.eval()
+            run = _time_tokens(model, ours, tokens)
+            times[name] += run[WARMUP_TOKENS:] or run
+            if turn == 0:
+                peaks[name] = _peak_memory(model, ours, min(tokens, 8))
+            model.train(was_training)
+    footprints = {}
+    for name, (model, folder) in models.items():
+        weights = list(model.parameters())
+        footprints[name] = Footprint(
+            parameters=sum(tensor.numel() for tensor in weights),
+            bytes=folder_bytes(folder) if folder else sum(tensor.nbytes for tensor in weights),
+            ms_per_token=statistics.median(times[name]) if times[name] else None,
+            peak_memory_bytes=peaks[name],
+        )
+    return footprints
+
+
+def _fit(model: Any, prompt: Sequence[int]) -> tuple[Sequence[int], int]:  # noqa: ANN401
+    """The prompt and a number of tokens to continue it by, as far as the model's context reaches."""
     room = getattr(model.config, "max_position_embeddings", 0) or 0
     tokens = WARMUP_TOKENS + TIMED_TOKENS
-    if room:
-        prompt = prompt[-max(1, room - tokens) :]
-        tokens = min(tokens, room - len(prompt))
-    was_training = model.training
-    model.eval()
-    times = _time_tokens(model, prompt, tokens)
-    peak = _peak_memory(model, prompt, min(tokens, 8))
-    model.train(was_training)
-    weights = list(model.parameters())
-    return Footprint(
-        parameters=sum(tensor.numel() for tensor in weights),
-        bytes=folder_bytes(folder) if folder else sum(tensor.nbytes for tensor in weights),
-        ms_per_token=statistics.median(times[WARMUP_TOKENS:] or times) if times else None,
-        peak_memory_bytes=peak,
-    )
+    if not room:
+        return prompt, tokens
+    prompt = prompt[-max(1, room - tokens) :]
+    return prompt, min(tokens, room - len(prompt))
 
 
 def folder_bytes(folder: Path) -> int:

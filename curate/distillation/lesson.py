@@ -1,7 +1,7 @@
 """Which prompts teach and which examine, each with its answer: a true one where the file has it, else the teacher's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,11 @@ def prepare_lesson(
     )
     return Lesson(
         examples=_encode(student_reads, learning, answers),
-        held_out=HeldOut(_encode(student_reads, examining, answers), tuple(row.answer for row in examining)),
+        held_out=HeldOut(
+            _encode(student_reads, examining, answers),
+            tuple(row.answer for row in examining),
+            tuple(row.domain for row in examining),
+        ),
         answers_from_file=sum(bool(row.answer) for row in learning),
     )
 
@@ -69,7 +73,7 @@ def split_rows(rows: Sequence[Row], config: DistillConfig, anchor: Path) -> tupl
         examining = [examining[place] for place in _some(len(examining), config.evaluation.max_prompts, config.seed)]
         asked = {normalise(row.prompt) for row in examining}
         learning = [row for row in rows if normalise(row.prompt) not in asked]
-        return learning, [Row(EXAM + row.id, row.prompt, row.answer) for row in examining]
+        return learning, [replace(row, id=EXAM + row.id) for row in examining]
     count = round(config.evaluation.fraction * len(rows))
     if config.evaluation.fraction and len(rows) > 1:
         count = max(1, count)

@@ -17,6 +17,10 @@ class Quality(Value):
     """Share of answer tokens whose most likely token is the teacher's."""
     accuracy: float | None = None
     """Exact match of greedy answers, where the evaluation file has true ones."""
+    reverse_kl: float | None = None
+    """Mean KL(student ‖ teacher) per answer token, nats, temperature 1."""
+    domains: "dict[str, Quality]" = {}
+    """The same by the ``domain`` (else ``source``) of the held-out rows, where they come from several."""
 
 
 class Footprint(Value):
@@ -39,10 +43,17 @@ class LossPoint(Value):
     tokens_per_s: float
 
 
+class ExamPoint(Value):
+    """An examination while training, without accuracy."""
+
+    step: int
+    quality: Quality
+
+
 class TrainingReport(Artifact):
     """One distillation, measured."""
 
-    DATED: ClassVar[tuple[str, ...]] = ("wall_s", "tokens_per_s", "machine", "curve", "footprints")
+    DATED: ClassVar[tuple[str, ...]] = ("wall_s", "tokens_per_s", "machine", "curve", "balance", "footprints")
 
     kind: Literal["curate/training-report@1"] = "curate/training-report@1"
     config: DistillConfig
@@ -57,6 +68,10 @@ class TrainingReport(Artifact):
     tokens: int
     """Answer tokens the student learned from, over all epochs."""
     curve: tuple[LossPoint, ...]
+    balance: dict[str, float] = {}
+    """Factors on the weights of feature and attention terms, where ``losses.balance`` asked for them."""
+    exams: tuple[ExamPoint, ...] = ()
+    """What ``evaluation.every`` asked for."""
     teacher: Quality
     before: Quality
     after: Quality

@@ -11,6 +11,7 @@ from curate.errors import ConfigError, PromptsError
 
 PROMPT_COLUMNS = ("prompt", "text", "instruction", "question")
 ANSWER_COLUMNS = ("answer", "response")
+DOMAIN_COLUMNS = ("domain", "source")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Row:
     id: str
     prompt: str
     answer: str = ""
+    domain: str = ""
 
 
 def read_rows(path: Path, *, answers: str = "") -> list[Row]:
@@ -39,11 +41,13 @@ def read_rows(path: Path, *, answers: str = "") -> list[Row]:
             )
         found = found or answers in record
         answer = record.get(answers) if answers else None
+        domain = next((record[name] for name in DOMAIN_COLUMNS if record.get(name)), "")
         rows.append(
             Row(
                 id=str(record["id"]) if record.get("id") is not None else str(number),
                 prompt=str(record[column] or ""),
                 answer="" if answer is None else str(answer).strip(),
+                domain=str(domain),
             )
         )
     _refuse_twins(path, rows)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from curate.distillation.attention import attention_loss
-from curate.distillation.batches import Batch
+from curate.distillation.balance import RESPONSE
+from curate.distillation.batches import Batch, Example
 from curate.distillation.cache import TeacherCache
 from curate.distillation.config import LossConfig
 from curate.distillation.features import FeatureLoss, count_positions
@@ -36,6 +37,14 @@ def count_totals(batches: Iterable[Batch]) -> Totals:
     )
 
 
+def count_examples(examples: Iterable[Example]) -> Totals:
+    """The same from the examples of a step, before any of them is a tensor."""
+    listed = list(examples)
+    tokens = sum(example.length for example in listed)
+    answers = sum(len(example.answer) for example in listed)
+    return Totals(max(1, answers), max(1, tokens - len(listed)), max(1, tokens))
+
+
 class LossStack:
     """Student and teacher, wired for the terms whose weight is not zero; ``close`` takes the wires out again."""
 
@@ -50,6 +59,8 @@ class LossStack:
         cache: TeacherCache | None = None,
     ) -> None:
         self.losses = losses
+        self.factors: dict[str, float] = {}
+        """What ``balance`` multiplies a term's weight by."""
         self.vocabulary = vocabulary or find_head(student).weight.shape[0]
         depths = student.config.num_hidden_layers, teacher.config.num_hidden_layers
         self.hidden_pairs: LayerMap = map_hidden(losses.feature.layers, *depths, kept) if losses.feature.weight else ()
@@ -76,21 +87,52 @@ class LossStack:
 
     def __call__(self, batch: Batch, totals: Totals) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss with its graph, and every wired term unweighted; over a step's batches they add up."""
+        parts, terms = self.read(batch, totals)
+        return self.weigh(parts), terms
+
+    def weigh(self, parts: dict[str, Tensor]) -> Tensor:
+        """The weighted loss from its parts."""
+        loss = parts[RESPONSE]
+        for name, scale in self.scales.items():
+            if name in parts:
+                loss = loss + scale * parts[name]
+        return loss
+
+    @property
+    def scales(self) -> dict[str, float]:
+        """Weights of the wired terms beside the response, times what ``balance`` found."""
+        return {name: weight * self.factors.get(name, 1.0) for name, weight in self.weights.items()}
+
+    @property
+    def term_names(self) -> list[str]:
+        """Every term that is measured."""
+        response = {"task": self.losses.task, "kd": self.losses.kd.weight}
+        return [*(name for name, weight in response.items() if weight), *self.weights]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weights of the wired terms beside the response."""
+        wired = {"feature": self.hidden_pairs, "attention": self.map_pairs}
+        known = {"feature": self.losses.feature.weight, "attention": self.losses.attention.weight}
+        return {name: known[name] for name, pairs in wired.items() if pairs}
+
+    def read(self, batch: Batch, totals: Totals) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The response, weighted, and each further term, unweighted, with their graphs; and every term as a value."""
         ours = self.student_probe(batch)
         theirs = None
         if self.needs_teacher:
             with torch.no_grad():
                 theirs = self.teacher_probe(batch)
         loss, terms = self._response(batch, ours.last, None if theirs is None else theirs.last, totals)
+        parts = {RESPONSE: loss}
         if theirs is not None and self.features is not None:
-            terms["feature"] = self.features(ours.hidden, theirs.hidden, batch.mask) / totals.positions
-            loss = loss + self.losses.feature.weight * terms["feature"]
+            parts["feature"] = self.features(ours.hidden, theirs.hidden, batch.mask) / totals.positions
         if theirs is not None and self.map_pairs:
             distance = self.losses.attention.distance
             total = attention_loss(self.map_pairs, ours.maps, theirs.maps, batch.mask, distance)
-            terms["attention"] = total / totals.queries
-            loss = loss + self.losses.attention.weight * terms["attention"]
-        return loss, {name: term.detach() for name, term in terms.items()}
+            parts["attention"] = total / totals.queries
+        terms |= {name: part for name, part in parts.items() if name != RESPONSE}
+        return parts, {name: term.detach() for name, term in terms.items()}
 
     def _response(
         self, batch: Batch, ours: Tensor, theirs: Tensor | None, totals: Totals

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from curate.distillation.balance import RESPONSE, Balance, Pulls
 from curate.distillation.batches import Batch, Example, collate, group_by_length
 from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from curate.distillation.config import DistillConfig
-from curate.distillation.results import LossPoint
-from curate.distillation.stack import LossStack, count_totals
+from curate.distillation.results import ExamPoint, LossPoint, Quality
+from curate.distillation.stack import LossStack, Totals, count_examples
+from curate.distillation.world import World
 from curate.errors import RunError
 from curate.progress import Progress, silent
 
@@ -39,7 +41,11 @@ class Trainer:
         checkpoints: Path,
         fingerprint: str = "",
         progress: Progress = silent,
+        world: World | None = None,
+        examine: Callable[[], Quality] | None = None,
     ) -> None:
+        self.world = world or World()
+        self.examine, self.exams = examine, list[ExamPoint]()
         self.stack, self.examples, self.pad, self.config = stack, examples, pad, config
         self.checkpoints, self.fingerprint, self.progress = checkpoints, fingerprint, progress
         self.device = next(stack.student.parameters()).device.type
@@ -49,6 +55,8 @@ class Trainer:
         self.models: dict[str, nn.Module] = {"student": stack.student}
         if stack.features is not None:
             self.models["features"] = stack.features
+        balanced = list(stack.weights) if config.losses.balance == "auto" else []
+        self.balance = Balance(balanced, math.ceil(config.warmup_fraction * len(self.plan)))
         self.curve: list[LossPoint] = []
         self.step = 0
         self.tokens = 0
@@ -63,6 +71,9 @@ class Trainer:
         )
         self.curve = [LossPoint.model_validate(point) for point in extra["curve"]]
         self.tokens = extra["tokens"]
+        self.exams = [ExamPoint.model_validate(point) for point in extra["exams"]]
+        self.balance.load(extra["balance"])
+        self.stack.factors = self.balance.factors
         log.info("resumed %s at step %d of %d", path, self.step, len(self.plan))
         return True
 
@@ -82,15 +93,25 @@ class Trainer:
             self.tokens += tokens
             if self.step % stride == 0 or self.step in (1, len(self.plan)):
                 self.curve.append(point)
-            if self.step % self.config.checkpoint_every == 0 and self.step < len(self.plan):
+            self._examine()
+            due = self.step % self.config.checkpoint_every == 0 and self.step < len(self.plan)
+            if due and self.world.is_first:
                 self.save()
             note = f"loss {point.total:.3f} · {point.tokens_per_s:,.0f} tokens/s"
             self.progress("train", self.step, len(self.plan), note)
         self.stack.student.eval()
 
+    def _examine(self) -> None:
+        """Examine the student where the config asks for it; before a checkpoint, so that a resumed run knows it."""
+        every = self.config.evaluation.every
+        if self.examine and every and self.step % every == 0 and self.world.is_first:
+            self.exams.append(ExamPoint(step=self.step, quality=self.examine()))
+
     def save(self) -> Path:
         """Write a checkpoint of where the training stands."""
-        extra = {"curve": [point.model_dump(mode="json") for point in self.curve], "tokens": self.tokens}
+        extra: dict[str, Any] = {"curve": [point.model_dump(mode="json") for point in self.curve]}
+        extra |= {"tokens": self.tokens, "balance": self.balance.state()}
+        extra["exams"] = [point.model_dump(mode="json") for point in self.exams]
         return save_checkpoint(
             self.checkpoints,
             step=self.step,
@@ -105,35 +126,63 @@ class Trainer:
         rate = learning_rate(self.step, len(self.plan), self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batches = [self._batch(rows) for rows in self.plan[self.step]]
-        totals = count_totals(batches)
+        rows = self.plan[self.step]
+        totals = count_examples(self.examples[row] for batch in rows for row in batch)
+        batches = [self._batch(own) for batch in rows if (own := self.world.share(batch))]
         self.optimizer.zero_grad(set_to_none=True)
-        total = 0.0
-        terms: dict[str, float] = {}
-        for batch in batches:
-            with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-                loss, parts = self.stack(batch, totals)
-            total += float(loss.detach())
-            for name, part in parts.items():
-                terms[name] = terms.get(name, 0.0) + float(part)
-            self._check_finite(total, terms, batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.stack.parameters(), self.config.clip_norm)
-        self._check_finite(float(norm), {"gradient": float(norm)}, batches[-1])
+        total, terms = self._backward(batches, totals)
+        trained = [tensor for tensor in self.stack.parameters() if tensor.requires_grad]
+        norm = nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        self._check_finite(float(norm), {"gradient": float(norm)}, [self.examples[row].id for row in rows[-1]])
         self.optimizer.step()
         speed = totals.queries / max(time.perf_counter() - started, 1e-9)
         point = LossPoint(step=self.step + 1, total=total, terms=terms, learning_rate=rate, tokens_per_s=speed)
         return point, totals.answer_tokens
 
+    def _backward(self, batches: Sequence[Batch], totals: Totals) -> tuple[float, dict[str, float]]:
+        """Gradients of a whole step; the weighted loss and each term, over all processes."""
+        measuring = self.step < self.balance.steps
+        trained = [tensor for tensor in self.stack.parameters() if tensor.requires_grad]
+        pulls = Pulls(trained, (RESPONSE, *self.stack.weights))
+        sums = dict.fromkeys((RESPONSE, *self.stack.term_names), 0.0)
+        for batch in batches:
+            with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+                parts, terms = self.stack.read(batch, totals)
+                loss = self.stack.weigh(parts)
+            found = {name: float(term) for name, term in terms.items()}
+            self._check_finite(float(loss.detach()), found, batch.ids)
+            for name, value in (found | {RESPONSE: float(parts[RESPONSE].detach())}).items():
+                sums[name] += value
+            if measuring:
+                pulls.add(parts)
+            else:
+                loss.backward()  # type: ignore[no-untyped-call]
+        if measuring:
+            self._measure(pulls)
+        else:
+            self.world.add_gradients(trained)
+        sums = self.world.add_values(sums, self.device)
+        total = sums.pop(RESPONSE) + sum(scale * sums[name] for name, scale in self.stack.scales.items())
+        return total, sums
+
+    def _measure(self, pulls: Pulls) -> None:
+        """Learn the factors from this step's gradients, and use them at once."""
+        pulls.add_up(self.world)
+        self.balance.add(pulls.norms(list(self.stack.student.parameters())))
+        self.stack.factors = self.balance.factors
+        pulls.settle(self.stack.scales)
+        if self.step + 1 == self.balance.steps and self.world.is_first:
+            self.balance.explain(self.stack.weights)
+
     def _batch(self, rows: Sequence[int]) -> Batch:
         return collate([self.examples[row] for row in rows], self.pad).to(self.device)
 
-    def _check_finite(self, value: float, terms: dict[str, float], batch: Batch) -> None:
+    def _check_finite(self, value: float, terms: dict[str, float], ids: Sequence[str]) -> None:
         if math.isfinite(value):
             return
         wrong = ", ".join(name for name, term in terms.items() if not math.isfinite(term)) or "total"
         raise RunError(
-            f"step {self.step + 1}: {wrong} is not finite in the batch with prompts {', '.join(batch.ids[:3])}",
+            f"step {self.step + 1}: {wrong} is not finite in the batch with prompts {', '.join(ids[:3])}",
             hint="lower learning_rate, or set precision to fp32; then resume from the last checkpoint",
         )
 

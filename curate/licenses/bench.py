@@ -6,6 +6,7 @@ from datetime import date
 from typing import Literal
 
 from curate.gate import Evidence, Finding, Verdict, worst
+from curate.licenses.beside import resolved_claim
 from curate.licenses.card import Claim, ModelCard
 from curate.licenses.case_verdict import CASE_LINE, judge_in_case
 from curate.licenses.decision import Case
@@ -123,8 +124,8 @@ class Bench:
         """The claims that count as the license: the tag, and the name where the tag says ``other`` or adds to it."""
         tags = [claim for claim in card.licenses if claim.kind == "str" and claim.text]
         names = [claim for claim in card.license_names if claim.kind == "str" and claim.text]
-        if names and any(claim.text.lower() == "other" for claim in tags):
-            return [claim for claim in tags if claim.text.lower() != "other"] + names
+        if any(claim.text.lower() == "other" for claim in tags) or any(self.is_ambiguous(one) for one in names):
+            return self._resolve_other(card, tags, names)
         known_names = [claim for claim in names if self.catalogue.find(claim.text)]
         return tags + known_names
 
@@ -137,6 +138,25 @@ class Bench:
             claimed = bench.best_of(self.claimed(member.card))
             found = [*(facts for named in claimed for facts in bench.meant(named)[:1]), *found]
         return list({facts.id: facts for facts in found}.values())
+
+    def is_ambiguous(self, claim: Claim) -> bool:
+        """Whether a name stands for several licenses."""
+        return len(self.catalogue.find(claim.text)) > 1
+
+    def _resolve_other(self, card: ModelCard, tags: list[Claim], names: list[Claim]) -> list[Claim]:
+        """``other`` by its name, and by the text for the weights where there is no name or it is ambiguous."""
+        text = resolved_claim(card, self.catalogue)
+        if text is not None and not names:
+            names = [text]
+        elif text is not None:
+            meant = {facts.id for facts in self.catalogue.find(text.text)}
+            names = [
+                text
+                if self.is_ambiguous(one) and meant & {facts.id for facts in self.catalogue.find(one.text)}
+                else one
+                for one in names
+            ]
+        return [claim for claim in tags if claim.text.lower() != "other" or not names] + names
 
     def own_verdict(self, member: Member) -> Verdict:
         """The verdict on a member's own license claims alone."""

@@ -6,34 +6,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from curate.licenses.lazy import Pattern
+
 MAX_CHARS = 1 << 20
 MAX_SENTENCE = 500
 MAX_BLOCK = 4000
-TOKEN = re.compile(r"[a-z0-9]+")
+TOKEN = Pattern(r"[a-z0-9]+")
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
 ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
-CODE = re.compile(
+CODE = Pattern(
     r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|"
     r"javascript|java|html|powershell|cmd|rust|go)\b"
     r"[\s\S]{0,60000}?(?:```|\Z)",
     re.I,
 )
-FENCE = re.compile(r"```[^\n]{0,80}\n[\s\S]{0,60000}?(?:```|\Z)")
-CITATION = re.compile(
+FENCE = Pattern(r"```[^\n]{0,80}\n[\s\S]{0,60000}?(?:```|\Z)")
+CITATION = Pattern(
     r"@(?:article|misc|inproceedings|software|techreport|online|book|dataset|unpublished|phdthesis)\s{0,3}\{[\s\S]{0,6000}?(?:\n\s{0,4}\}|\n\n|\Z)",
     re.I,
 )
-COMMENT = re.compile(r"<!--[\s\S]{0,20000}?-->")
-LOOKS_LIKE_CODE = re.compile(
+COMMENT = Pattern(r"<!--[\s\S]{0,20000}?-->")
+LOOKS_LIKE_CODE = Pattern(
     r"(?m)^\s*(?:import |from \w+(?:\.\w+)* import|def |pip3? install|python3? |git clone|\./|\$ )"
 )
-HEADING = re.compile(
+HEADING = Pattern(
     r"(?m)^[ \t]{0,3}(?:#{1,6}[ \t]*|<h[1-6][^>\n]{0,200}>|\*\*(?=[^*\n]{1,80}\*\*:?[ \t]*$))([^\n]{1,200})$"
 )
-SENTENCE_END = re.compile(
+SENTENCE_END = Pattern(
     r"(?<=[.!?。!?])[)\"'*_]{0,3}(?=\s)|\n[ \t]*(?=[-*+•>|#\d])|\n[ \t]*\n|。|<br\s?/?>|<li>|</?p>|<td>|</td>"
 )
-BLOCK_START = re.compile(r"\n[ \t]*\n|\n(?=[-*+][ \t])|\n(?=\|)|\n(?=#)|\n(?=\d+\.[ \t])|<tr>|</tr>")
+BLOCK_START = Pattern(r"\n[ \t]*\n|\n(?=[-*+][ \t])|\n(?=\|)|\n(?=#)|\n(?=\d+\.[ \t])|<tr>|</tr>")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Body:
         if finish >= 0:
             yield begin, finish
 
-    def search_near(self, pattern: re.Pattern[str], stems: tuple[str, ...]) -> Iterator[re.Match[str]]:
+    def search_near(self, pattern: Pattern, stems: tuple[str, ...]) -> Iterator[re.Match[str]]:
         """Matches of a pattern, searched for only near its stems."""
         for begin, finish in self.windows(stems):
             yield from pattern.finditer(self.low, begin, finish)

@@ -6,14 +6,19 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from curate.licenses.body import Body
 from curate.licenses.frontmatter import Entry, FrontMatter, read_front_matter
+from curate.licenses.lazy import Pattern
 from curate.licenses.names import ModelRef, clean, repo_id_in
 from curate.licenses.prose_parents import recipe_parents
 
+if TYPE_CHECKING:
+    from curate.licenses.beside import LicenseFile
+
 MAX_BYTES = 4 << 20
-WRONG_KEYS = re.compile(r"-?\s*(?:licen[cs]es?|lisences?|liscences?|licen[cs]e[ _-]?(?:id|type|tag)s?)\Z", re.I)
+WRONG_KEYS = Pattern(r"-?\s*(?:licen[cs]es?|lisences?|liscences?|licen[cs]e[ _-]?(?:id|type|tag)s?)\Z", re.I)
 PARENT_KEYS = {"base model", "base-model", "model-base", "model_base", "base_models", "basemodel", "parent_model",
                "parent", "base_model_name", "finetuned_from"}  # fmt: skip
 DATA_KEYS = {"dataset", "data", "train_datasets", "training_data", "dataset_tags"}
@@ -38,6 +43,10 @@ class RawCard:
     """License and configuration files beside the card, bounded texts by file name."""
     tags: tuple[str, ...] = ()
     """Tags that the hub itself reports."""
+    gated: str = ""
+    """``auto`` or ``manual`` where the hub hands files only to those who accepted terms; empty elsewhere."""
+    withheld: bool = False
+    """Some file was not handed out: what is here is what the hub tells in the open."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +89,17 @@ class ModelCard:
     parents: list[Parent] = field(default_factory=list)
     problems: list[tuple[str, int]] = field(default_factory=list)
     gated: bool = False
+    gate_kind: str = ""
+    """How the hub itself gates the repository: ``auto``, ``manual``, or empty."""
+    withheld: bool = False
+    """The hub did not hand out the card or a license file."""
     commercial_no: Claim | None = None
 
     license_links: list[Claim] = field(default_factory=list)
     hints: list[Claim] = field(default_factory=list)
     """Tags that speak of a parent or of data with terms of their own."""
+    texts: "tuple[LicenseFile, ...] | None" = None
+    """License texts beside the card, once ``license_files`` has read them."""
 
     @cached_property
     def gate(self) -> Body:
@@ -122,7 +137,7 @@ def parse_card(ref: ModelRef, raw: RawCard) -> ModelCard:
     front = read_front_matter(text)
     card = ModelCard(
         ref=ref, where=raw.where, revision=raw.revision, sha256=hashlib.sha256(raw.content).hexdigest(),
-        front=front, text=text, files=raw.files,
+        front=front, text=text, files=raw.files, gate_kind=raw.gated, withheld=raw.withheld,
     )  # fmt: skip
     if problem:
         card.problems.append((problem, 0))

@@ -8,10 +8,12 @@ from pathlib import Path
 from curate import __version__
 from curate.errors import CardError, ModelNotFound
 from curate.gate import Finding, Verdict, settle, worst
+from curate.licenses.agreements import under_agreement
 from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Duty, Lineage, LineageNode, PolicyRef, in_organisation
 from curate.licenses.duties import conflicts, duties_of
-from curate.licenses.facts import Catalogue, load_catalogue
+from curate.licenses.facts import Catalogue, catalogue_for, load_catalogue
+from curate.licenses.gates import gated_repository
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
@@ -89,7 +91,7 @@ def check_license(
         HubUnreachable: the hub does not answer.
     """
     case = in_organisation(case or Case(), policy.organisation)
-    catalogue = catalogue or load_catalogue()
+    catalogue = catalogue or catalogue_for(policy)
     source = source or make_source(embedded=embedded_folder())
     has_start = bool(case.student_base) and not case.as_base
     root = parse_ref(ref, revision=revision)
@@ -133,8 +135,8 @@ def decide(
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
         before = bench.at(member)
-        about = [one for rule in RULES.values() for one in rule(member, before)]
-        about = _tempered(member, about)
+        about = [one for rule in (*RULES.values(), gated_repository) for one in rule(member, before)]
+        about = under_agreement(before, member, _tempered(member, about), today)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
     duties = duties_of(bench)
@@ -158,7 +160,12 @@ def decide(
 
 
 def _tempered(member: Member, about: list[Finding]) -> list[Finding]:
-    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not."""
+    """Of a data set behind a model, what forbids (or is known of its making) counts; silence does not.
+
+    A card that the hub withheld is not silent: its gate is the finding, not a missing license.
+    """
+    if member.card is not None and member.card.withheld:
+        about = [one for one in about if one.rule != "missing-license"]
     if member.ref.kind != "dataset" or member.is_root:
         return about
     made = {known.made_with for known in member.known if known.made_with}

@@ -1,15 +1,15 @@
 """License claims as alternatives: a list means that all apply, ``OR`` leaves a choice, ``AND`` needs every branch."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
 
 from curate.licenses.facts import Catalogue, LicenseFacts
+from curate.licenses.lazy import Pattern
 
-OPERATOR = re.compile(r"[()]|\b(?:OR|AND|WITH)\b|\b(?:or|and|with)\b(?=\s+\S+\Z|\s+\()")
-SEPARATOR = re.compile(r"\s*[,;|]\s*|\s+\+\s+|\s+&\s+")
+OPERATOR = Pattern(r"[()]|\b(?:OR|AND|WITH)\b|\b(?:or|and|with)\b(?=\s+\S+\Z|\s+\()")
+SEPARATOR = Pattern(r"\s*[,;|]\s*|\s+\+\s+|\s+&\s+")
 MAX_ALTERNATIVES = 64
 
 
@@ -69,3 +69,10 @@ def _alternatives(node: object, catalogue: Catalogue) -> Alternatives:
     license_symbol = getattr(node, "license_symbol", node)
     key = str(getattr(license_symbol, "key", license_symbol))
     return ((Named(str(node), catalogue.find(key)),),)
+
+
+def is_spdx_id(name: str) -> bool:
+    """Whether this is an id of SPDX's own list, and so one that other formats will take."""
+    from license_expression import get_spdx_licensing
+
+    return name in get_spdx_licensing().known_symbols and not name.startswith("LicenseRef-")

@@ -2,16 +2,20 @@
 
 import hashlib
 import re
+from bisect import bisect_right
+from datetime import date
 from functools import cached_property, lru_cache
-from importlib.resources import files
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
+from pydantic import Field
 
 from curate.artifact import Value
+from curate.licenses.catalogue_files import shipped_documents
 from curate.licenses.names import slug
-from curate.licenses.patterns import PatternIndex
+from curate.licenses.patterns import PatternIndex, matches
+from curate.policy import Policy
 
 LLAMA = re.compile(r"llama-?(\d(?:\.\d)?)")
 TOKEN = re.compile(r"[a-z0-9]+")
@@ -20,7 +24,7 @@ Answer = Literal["granted", "conditional", "forbidden", "unknown"]
 Confidence = Literal["text", "excerpt", "memory"]
 LicenseKind = Literal[
     "permissive", "copyleft", "rail", "open-weights-custom", "noncommercial", "research", "proprietary-api", "data",
-    "undetermined",
+    "undetermined", "agreement",
 ]  # fmt: skip
 
 
@@ -60,7 +64,60 @@ class Known(Value):
     only_unread: bool = False
     """The owner's own card, where it is read, says it better."""
     basis: str
-    confidence: Literal["high", "medium", "low"] = "high"
+    confidence: Literal["high", "medium", "low", "memory"]
+    """How well the fact is known; ``memory`` was recalled and is to be verified."""
+    given: tuple[str, ...] = ()
+    """Those of ``ids`` for which the fact was read in a source, whatever the confidence of the rest."""
+    read_on: str = ""
+
+    @property
+    def caution(self) -> str:
+        """A word of caution where the fact is not certain."""
+        if self.confidence == "memory":
+            return " (recalled, not read: verify before relying on it)"
+        return "" if self.confidence == "high" else f" ({self.confidence} confidence)"
+
+
+class Fingerprint(Value):
+    """A text that was read: the digest of its words and what it is."""
+
+    sha256: str = Field(pattern="[0-9a-f]{64}")
+    license: str = ""
+    kind: Literal["license", "use-policy", "margin"] = "license"
+    """A margin is a preamble printed around licenses, which says nothing of its own."""
+    source: str
+    read_on: str = ""
+
+
+class Agreement(Value):
+    """A contract of the organisation's own: while in force it stands instead of the license of what it covers."""
+
+    license: str
+    covers: tuple[str, ...]
+    """Patterns over lower-case ids of models; ``api:provider/model`` for hosted routes."""
+    signed_by: str = Field(min_length=1)
+    signed_on: date
+    until: date
+    document_sha256: str = Field(pattern="[0-9a-f]{64}")
+
+    def holds_for(self, name: str, today: date) -> bool:
+        """Whether it is in force today and covers a model."""
+        return self.signed_on <= today <= self.until and any(matches(name.lower(), one) for one in self.covers)
+
+
+class OwnFacts(NamedTuple):
+    """What an organisation adds to the shipped facts, or puts in their place."""
+
+    licenses: dict[str, LicenseFacts]
+    known: dict[str, tuple[Known, ...]]
+    fingerprints: tuple[Fingerprint, ...]
+    agreements: tuple[Agreement, ...]
+    replaced: frozenset[str]
+    """Id patterns of shipped entries that no longer count."""
+    sha256: str
+
+
+NOTHING_OWN = OwnFacts({}, {}, (), (), frozenset(), "")
 
 
 class Word(NamedTuple):
@@ -76,15 +133,21 @@ class Word(NamedTuple):
 class Catalogue:
     """All facts, indexed; made once a process."""
 
-    def __init__(self, documents: dict[str, Any], sha256: str) -> None:
-        self.sha256 = sha256
+    def __init__(self, documents: dict[str, Any], sha256: str, own: OwnFacts = NOTHING_OWN) -> None:
+        self.sha256 = hashlib.sha256(f"{sha256}\n{own.sha256}\n".encode()).hexdigest() if own.sha256 else sha256
         self.licenses: dict[str, LicenseFacts] = {}
         self.known: dict[str, tuple[Known, ...]] = {}
         for name, document in sorted(documents.items()):
             for key, entry in document.get("licenses", {}).items():
                 self.licenses[key] = LicenseFacts.model_validate({"id": key, "kind": document["kind"], **entry})
             if "known" in document:
-                self.known[name] = tuple(Known.model_validate(entry) for entry in document["known"])
+                entries = (half for entry in document["known"] for half in _halves(Known.model_validate(entry)))
+                shipped = (_without(entry, own.replaced) for entry in entries)
+                self.known[name] = (*own.known.get(name, ()), *(entry for entry in shipped if entry.ids))
+        self.licenses.update(own.licenses)
+        printed = [Fingerprint.model_validate(entry) for entry in documents.get("fingerprints", {}).get("read", ())]
+        self.fingerprints = {entry.sha256: entry for entry in (*printed, *own.fingerprints)}
+        self.agreements = own.agreements
         self.conditions: dict[str, str] = documents["conditions"]["conditions"]
         self.ambiguous: dict[str, list[str]] = documents["conditions"]["ambiguous_names"]
         self.licensors: dict[str, list[str]] = documents["conditions"]["licensors"]
@@ -141,15 +204,31 @@ class Catalogue:
             pairs = [(word, entry) for entry in entries for word in entry.words]
             names = sorted({word for word, _ in pairs})
             spoken[group] = tuple(
-                Word(
-                    word,
-                    entry,
-                    tuple(one for one in names if one != word and one.startswith(word)),
-                    frozenset(TOKEN.findall(word)),
-                )
-                for word, entry in pairs
+                Word(word, entry, _longer(word, names), frozenset(TOKEN.findall(word))) for word, entry in pairs
             )
         return spoken
+
+
+def _longer(word: str, names: list[str]) -> tuple[str, ...]:
+    """Of sorted names, those that begin with a word and go on."""
+    at = bisect_right(names, word)
+    return tuple(takewhile(lambda name: name.startswith(word), names[at:]))
+
+
+def _halves(known: Known) -> tuple[Known, ...]:
+    """An entry as what was read in a source, which is certain, and what was not."""
+    if not known.given:
+        return (known,)
+    rest = tuple(one for one in known.ids if one not in known.given)
+    certain = known.model_copy(update={"ids": known.given, "confidence": "high", "given": ()})
+    return (certain, known.model_copy(update={"ids": rest, "given": (), "words": ()})) if rest else (certain,)
+
+
+def _without(known: Known, patterns: frozenset[str]) -> Known:
+    """The entry without the id patterns that an organisation replaced."""
+    if patterns.isdisjoint(known.ids):
+        return known
+    return known.model_copy(update={"ids": tuple(one for one in known.ids if one not in patterns)})
 
 
 def _shortened(key: str) -> str:
@@ -161,20 +240,22 @@ def _shortened(key: str) -> str:
     return "-".join(parts).replace("creative-commons", "cc").replace("-or-later", "").replace("+", "")
 
 
-def catalogue_folder() -> Path:
-    """Where the shipped facts lie."""
-    return Path(str(files("curate.licenses"))) / "catalogue"
-
-
 @lru_cache(maxsize=4)
-def load_catalogue(folder: Path | None = None) -> Catalogue:
-    """The shipped catalogue (or another folder in its layout), with the digest of its files."""
-    folder = folder or catalogue_folder()
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    documents: dict[str, Any] = {}
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.yaml")):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(folder).as_posix()}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-        documents[path.stem] = yaml.load(content, Loader=loader)  # noqa: S506 – a safe loader, in C where there is one
-    return Catalogue(documents, digest.hexdigest())
+def load_catalogue(own_folder: Path | None = None) -> Catalogue:
+    """The shipped facts, with those of an organisation's own folder added; the digest covers both.
+
+    Raises:
+        PolicyError: the folder or a file in it is not as it should be (file, line and why).
+    """
+    documents, digest = shipped_documents()
+    shipped = Catalogue(documents, digest)
+    if own_folder is None:
+        return shipped
+    from curate.licenses.own import read_own_facts
+
+    return Catalogue(documents, digest, read_own_facts(own_folder, shipped))
+
+
+def catalogue_for(policy: Policy) -> Catalogue:
+    """The facts that a policy is judged with: ours, and those in the folder it names."""
+    return load_catalogue(policy.catalogue_folder())

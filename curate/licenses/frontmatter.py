@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 
 import yaml
 
-BLOCK = re.compile(r"^(\s*---[\r\n]+)([\S\s]*?)([\r\n]+---(\r\n|\n|$))")
+from curate.licenses.lazy import Pattern
+
+BLOCK = Pattern(r"^(\s*---[\r\n]+)([\S\s]*?)([\r\n]+---(\r\n|\n|$))")
 """The hub's own rule for where the block is."""
 MAX_CHARS = 1 << 20
 MAX_DEPTH = 40
 MAX_EVENTS = 120_000
 MAX_VALUES = 30_000
-NESTING_SIGNS = re.compile(r"^[ \t\-?:]{48,}", re.M)
+NESTING_SIGNS = Pattern(r"^[ \t\-?:]{48,}", re.M)
 STRING, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
 
 Scalar = tuple[str, str]
@@ -155,7 +157,7 @@ def _flatten(
             keyed.extend((str(getattr(key, "value", "")), text) for text, _ in scalars[start:])
 
 
-SALVAGE = re.compile(r"^[ \t]*(license|license_name|base_model|datasets)[ \t]*:[ \t]*(\S[^\n]{0,200})$", re.M)
+SALVAGE = Pattern(r"^[ \t]*(license|license_name|base_model|datasets)[ \t]*:[ \t]*(\S[^\n]{0,200})$", re.M)
 
 
 def _salvage(block: str, first_line: int) -> Iterator[Entry]:

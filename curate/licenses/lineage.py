@@ -1,19 +1,16 @@
 """What a model was made from, walked through cards within limits: base models, adapters, merges and data sets."""
 
-import logging
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from curate.errors import HubUnreachable
 from curate.licenses.card import Claim, ModelCard, Parent, parse_card
 from curate.licenses.decision import LineageLink
 from curate.licenses.facts import Catalogue, Known, LicenseFacts
 from curate.licenses.names import ModelRef
 from curate.licenses.sources import CardSource
 
-logger = logging.getLogger(__name__)
 MAX_DEPTH = 64
 MAX_MEMBERS = 256
 MAX_PARENTS = 64
@@ -126,11 +123,5 @@ def look_at(ref: ModelRef, source: CardSource, catalogue: Catalogue) -> Member:
         )
     name = f"./{Path(ref.name).name}" if ref.folder else ref.name
     known = catalogue.lookup("datasets" if ref.kind == "dataset" else "models", name)
-    try:
-        raw = source.fetch(ref)
-    except HubUnreachable as unreachable:
-        if not known:
-            raise
-        logger.warning("%s; %s is judged by the catalogue alone", unreachable.message, ref)
-        raw = None
+    raw = source.fetch(ref)
     return Member(ref, parse_card(ref, raw) if raw is not None else None, known)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from curate.licenses.body import Body, Place
+from curate.licenses.lazy import Pattern
 from curate.licenses.statements import Reading, Statement, Topic, compares, is_about_another, says_no
 
 GENERATORS = ("gpt-4", "gpt4", "gpt 4", "gpt-3.5", "gpt3.5", "gpt 3.5", "chatgpt", "chat-gpt", "chat gpt", "gpt-3",
@@ -24,57 +25,57 @@ THINGS = (
     r"queries|questions|solutions|descriptions?|corpus|logs|interactions|replies|knowledge)"
 )
 LINK = r"(?:by|from|with|using|via|through|of|involving|leveraging|employing)"
-MADE_BEFORE = re.compile(
+MADE_BEFORE = Pattern(
     rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$|"
     rf"\bsynthetic (?:\w+ )?{THINGS}\s*\(\W{{0,2}}$|\bteacher(?: model)?s?\W{{0,4}}(?:is |are |was )?\W{{0,4}}$"
 )
-MADE_BY = re.compile(
+MADE_BY = Pattern(
     rf"\b{THINGS}\b[^.;|]{{0,50}}\b{MADE}\b[^.;|]{{0,40}}\b(?:by|from|with|using|via|through)\b[^.;|]{{0,24}}$"
 )
-TRAINED_BEFORE = re.compile(
+TRAINED_BEFORE = Pattern(
     r"\b(?:train(?:ed|ing)?|tun(?:ed|ing)|fine-?tun(?:ed|ing)|distill?(?:ed|ation|ing)|sft|learn(?:s|ed|ing)?)\b[^.;|]{0,36}?"
     r"\b(?:on|with|from|using)\b[^.;|]{0,30}$"
 )
-MADE_AFTER = re.compile(
+MADE_AFTER = Pattern(
     rf"^(?:[\w.]{{0,8}}-?\d{{0,4}}\w{{0,2}}(?:-turbo|-vision|-preview|-o)?)?[`*_\])\"']{{0,3}}(?:'s|"
     rf"’s)?[- ]?(?:api[- ]?)?(?:(?:was|were|is) used to )?"
     rf"(?:(?:high-?quality|synthetic|diverse|based|style|assisted|model|instruction|"
     rf"detailed|multi-?turn|long|chat|raw)[- ]){{0,2}}"
     rf"(?:{MADE}|{THINGS})\b|^[^。]{{0,10}}(?:生成|数据|蒸馏|标注|回答)"
 )
-USED_AFTER = re.compile(
+USED_AFTER = Pattern(
     rf"^[^.;|]{{0,40}}\b(?:was|were|been)\s+(?:then\s+)?(?:used|prompted|asked|employed|leveraged|instructed|queried)\s+"
     rf"(?:to|for|as)\s+(?:\w+\s+){{0,3}}{MADE}"
 )
-ASKED_BEFORE = re.compile(
+ASKED_BEFORE = Pattern(
     r"\b(?:used|using|we (?:also |then |first )?use|prompt(?:ed|ing)|ask(?:ed|ing)|leverag(?:ed|"
     r"ing)|employ(?:ed|ing)|utili[sz](?:ed|ing)|with|via|"
     r"call(?:ed|ing)|quer(?:ied|ying)|instruct(?:ed|ing))\b[^.;|]{0,50}$|(?:使用|利用|通过|用)[^。]{0,8}$"
 )
-TO_MAKE = re.compile(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
-RATED_BEFORE = re.compile(
+TO_MAKE = Pattern(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
+RATED_BEFORE = Pattern(
     r"\b(?:rat(?:ed|ings?)|rank(?:ed|ings?)|preferences?|scor(?:ed|ing|es)|feedback|critiques?|reward\w*|judg(?:ed|e?ments?)|annotat\w+|"
     r"binari[sz]ed)\b[^.;|]{0,40}\b(?:by|from|with|using|of|via)\b[^.;|]{0,24}$"
 )
-RATED_AFTER = re.compile(
+RATED_AFTER = Pattern(
     r"^[\w.\-]{0,12}[`*_\])\"']{0,3}(?:'s|’s)?[- ](?:\w+[- ]){0,2}?(?:rat(?:ed|ings?)|rank(?:ed|"
     r"ings?)|preferences?|scor(?:ed|es|ing)|feedback|critiques?|"
     r"judg(?:ed|e?ments?))\b"
 )
-EVALUATION = re.compile(
+EVALUATION = Pattern(
     r"\b(?:evaluat\w+|benchmark\w*|mt[- ]?bench|alpaca ?eval|arena|leaderboard|"
     r"win[- ]?rate|as (?:a |the )?judge|llm-as-a-judge|"
     r"human ?eval|test set|metrics?|accuracy|detect\w*|mmlu|average scores?|compatible|client|sdk)\b"
 )
-TRAINING = re.compile(
+TRAINING = Pattern(
     r"\b(?:train\w*|tun\w+|fine-?tun\w+|finetun\w+|sft|dpo|rlhf|ppo|data ?sets?|data|"
     r"corpus|corpora|mixture|mix|samples|examples|"
     r"instruct\w*|distil\w+|curated|source[sd]?|merged?|pretrain\w*|learn\w*|built|based|aligned?|preference)\b|训练|数据|微调|学習|データ"
 )
-DATA_HEADING = re.compile(
+DATA_HEADING = Pattern(
     r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|descri|about|overview|summary|intro|训练|数据"
 )
-DATA_NOT = re.compile(
+DATA_NOT = Pattern(
     r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|"
     r"style[d]?\b|eval|chat template|bench|syntax|tokens?|"
     r"instruct(?:ion)? (?:format|template|prompt))|^\W{0,3}(?:models?|7b|13b|arena|ui\b|webui|vicuna prompt)\b"
@@ -138,7 +139,7 @@ def how_used(place: Place, word: str) -> Topic | None:
     return "outputs" if told else None
 
 
-SERVICE_TERMS = re.compile(
+SERVICE_TERMS = Pattern(
     r"\b(?:subject to|follow\w*|compl(?:y|ies) with|inherits?|adheres? to|governed by|"
     r"abides? by|respects?)\b[^.\n]{0,90}\bopenai\b"
     r"[^.\n]{0,30}\b(?:terms|polic)|\bterms of (?:use|service)\b[^.\n]{0,50}\bopenai\b"

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 
 from curate.licenses.body import Body, Place
+from curate.licenses.lazy import Pattern
 from curate.licenses.names import is_repo_id
 from curate.licenses.statements import Reading, Statement, compares, is_about_another, says_no
 
 MAX_SPANS = 25
 MAX_RECIPE = 40
-DERIVED = re.compile(
+DERIVED = Pattern(
     r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
     r"deriv\w+|merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
     r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
@@ -23,57 +24,57 @@ DETERMINERS = (
     r"meta(?:ai)?(?:'s)? |\[|`|\*|base |model |models |\(|"
     r"huggingface\.co/|https?://|[\w.-]+/|meta-)"
 )
-JOINED = re.compile(
+JOINED = Pattern(
     r"(?:\b(?:on|of|from|upon|with|to|by|top|using|over|is|are|model|for|a|the|in|and|both|base|between|version|released?|en|em|auf|sur)\b|"
     rf"基于|基于了|使用|为|用)[\W_]{{0,6}}{DETERMINERS}{{0,7}}[\W_]{{0,4}}$|[:=/,|]\s{{0,3}}[\W_]{{0,6}}(?:[\w.-]+/)?$|"
     r"\b(?:original|base|finetuned|fine-tuned|tuned|trained|fine-?tun(?:e|ing)|pre-?training|quanti[sz](?:e|ed|ing)|prun(?:e|ed|ing)|"
     r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|extend(?:ed|ing))\s+(?:\w+\s)?[\W_]{0,3}$"
 )
-NOT_PARENT = re.compile(
+NOT_PARENT = Pattern(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
     r"\bollama|paper|report|recipe|eval|benchmark|implementation|codebase|repo\b|loader|inference|attention|structure|design|config|"
     r"hyper-?param|naming|community|^\W{0,2}(?:like|inspired)\b"
 )
-OTHERS_BUILT = re.compile(
+OTHERS_BUILT = Pattern(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
 )
-HOLDS = re.compile(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
-KIND_AFTER = re.compile(
+HOLDS = Pattern(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
+KIND_AFTER = Pattern(
     r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
     r"checkpoints?|merged?|gguf|gptq|awq|with extended|"
     r"further (?:pre-?)?trained|continued)\b"
 )
-NAMESAKE = re.compile(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
+NAMESAKE = Pattern(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
 """OpenLLaMA, TinyLlama and the like share a name and an architecture, no weights."""
-ONE_OF_SEVERAL = re.compile(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
+ONE_OF_SEVERAL = Pattern(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
 """``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
-PARENT_AFTER = re.compile(
+PARENT_AFTER = Pattern(
     r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|"
     r"foundation|llm|language)|fine-?tun\w+|finetun\w+|"
     r"based\b(?! on)|is an auto-?regressive|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
-PARENT_LABEL = re.compile(
+PARENT_LABEL = Pattern(
     r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|"
     r"language model|foundation model|base llm|"
     r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}(?:[:=|：]|\bis\b)[^.;\n]{0,50}$"
 )
-ASIDE_HEADING = re.compile(r"citation|reference|acknowledg|related|compar|evaluat|benchmark|results")
-RECIPE_LINE = re.compile(
+ASIDE_HEADING = Pattern(r"citation|reference|acknowledg|related|compar|evaluat|benchmark|results")
+RECIPE_LINE = Pattern(
     r"(?m)^[ \t]{0,12}(?:-[ \t]{1,3})?[\"']?(?:model|base_model|merge_model|source_model|base|"
     r"path|model1|model2)[\"']?[ \t]*:[ \t]*[\"']?"
     r"([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,95})(?:\+[\w./-]+)?[\"']?[ \t]*(?:#.*)?$"
 )
-MADE_FROM_LINK = re.compile(
+MADE_FROM_LINK = Pattern(
     r"(?:fine[- ]?tun\w+|quanti[sz]\w+|adapter|lora|trained|version|merg\w+|based|conver\w+|built|"
     r"initiali[sz]\w+|original model|distill?\w+|base model)"
     r"[^.\n]{0,80}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/(?!datasets/|spaces/|papers/|docs/|blog/)([\w.-]+(?:/[\w.-]+)?)\)"
 )
-MERGED_HEADING = re.compile(r"merge|recipe|models used|source models|ingredients|base models?$")
-ITEM_NAME = re.compile(
+MERGED_HEADING = Pattern(r"merge|recipe|models used|source models|ingredients|base models?$")
+ITEM_NAME = Pattern(
     r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[`*]{0,2}([A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,95})[`*]{0,2}[ \t]*$"
 )
-ITEM_LINK = re.compile(
+ITEM_LINK = Pattern(
     r"(?m)^[ \t]{0,6}(?:[*+-]|\d+\.)[ \t]*[\w\s:*]{0,24}\[[^\]\n]{1,120}\]\((?:https?://)?(?:huggingface\.co|hf\.co)/"
     r"(?!datasets/|spaces/)([\w.-]+/[\w.-]+)\)"
 )

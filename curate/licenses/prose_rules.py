@@ -35,7 +35,7 @@ def data_in_prose(member: Member, bench: Bench) -> Iterator[Finding]:
         verdict = worst(one for one, _ in judged)
         line = next(text for one, text in judged if one is verdict)
         if verdict is Verdict.DENY or (known.made_with and verdict is Verdict.REVIEW):
-            message = f"the card names {statement.detail} among its data: {known.basis} (policy {line})"
+            message = f"the card names {statement.detail} among its data: {known.basis}{known.caution} (policy {line})"
             yield finding(known.made_with or "data-license", member, verdict, message, evidence)
 
 
@@ -53,7 +53,7 @@ def parent_in_prose(member: Member, bench: Bench) -> Iterator[Finding]:
         line = next(text for one, text in judged if one is verdict)
         evidence = [prose_evidence(member.card, statement)]
         evidence += [license_evidence(bench.catalogue.licenses[one]) for one in known.licenses]
-        message = f"the card says it was made from {statement.detail}: {known.basis} (policy {line})"
+        message = f"the card says it was made from {statement.detail}: {known.basis}{known.caution} (policy {line})"
         yield finding("parent-in-prose", member, verdict, message, evidence)
 
 

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 
 from curate.licenses.body import Body, Place
+from curate.licenses.lazy import Pattern
 from curate.licenses.statements import Reading, Statement, is_about_another, says_no
 
 MAX_HITS = 40
 NONCOMMERCIAL = (
     r"non[- ]?commercial(?:ly)?|noncommercial|não[- ]comercial|no comercial|nicht[- ]kommerziell\w*|некоммерческ\w+"
 )
-RESTRICTED = re.compile(
+RESTRICTED = Pattern(
     rf"\b(?:{NONCOMMERCIAL})\b|"
     r"\bresearch-only\b|\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|"
     r"\bacademic (?:use|research|purposes?) only\b|"
@@ -40,27 +41,27 @@ RESTRICTED_STEMS = (
     "研究",
     "비상업",
 )
-BOTH = re.compile(
+BOTH = Pattern(
     r"\bcommercial\w* (?:use |purposes? |applications? )?(?:and|or|/|as well as|&) ?(?:for )?non|"
     r"non-?commercial\w*[,\w ]{0,24}(?:and|or|/|as well as|&) ?(?:for )?commercial|both (?:research|academic|non)|"
     r"research and commercial|commercial and research|academic and commercial|academic research and free commercial|"
     r"research (?:or|and/or) commercial|commercial (?:or|and/or) research"
 )
-LICENSE_WORDS = re.compile(
+LICENSE_WORDS = Pattern(
     r"licen[sc]\w*|terms|permitted|allowed|prohibit|restrict|must not|may not|cannot|"
     r"can not|cc[- ]by|copyright|comply|agreement|usage"
 )
-ADVISED = re.compile(r"\b(?:only|solely|intended|released?|strictly|purely|provided|meant|exclusively)\b")
-DATA_IS = re.compile(r"\bdata\w*\b[^.]{0,40}\b(?:is|are|has|have|under|with)\b[^.]{0,30}$")
-USE_WORDS = re.compile(
+ADVISED = Pattern(r"\b(?:only|solely|intended|released?|strictly|purely|provided|meant|exclusively)\b")
+DATA_IS = Pattern(r"\bdata\w*\b[^.]{0,40}\b(?:is|are|has|have|under|with)\b[^.]{0,30}$")
+USE_WORDS = Pattern(
     r"^\W{0,3}(?:\w+\W+){0,2}?(?:use\w*|usage|purposes?|research\w*|licen[sc]\w*|only|basis|academic\w*|projects?|application\w*|terms?|data\w*|"
     r"version|intent|clause|agreement|3d|distribution)\b"
 )
-LEAKED = re.compile(
+LEAKED = Pattern(
     r"\bleak(?:ed)?\b[^.\n]{0,30}\b(?:weights?|models?|checkpoint)\b|\b(?:weights?|models?|"
     r"checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b"
 )
-NAMED_LICENSE = re.compile(
+NAMED_LICENSE = Pattern(
     r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|"
     r"attribution[- ]non-?commercial|attribution[- ]share-?alike|"
     r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|"
@@ -70,11 +71,11 @@ NAMED_LICENSE = re.compile(
     r"(?P<qwen>tongyi qianwen|qwen licen[sc]e|qianwen licen[sc]e)"
 )
 LICENSE_STEMS = ("cc-by", "cc by", "ccby", "attribution", "gpl", "rail", "licens", "licenc", "gemma terms", "qianwen")
-GRANTS = re.compile(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
-OF_TOOLS = re.compile(
+GRANTS = Pattern(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
+OF_TOOLS = Pattern(
     r"\b(?:code|repository|repo|script|library|software|images?|photo|documentation|paper|docs)\b[^.;|]{0,60}$"
 )
-OF_CODE = re.compile(
+OF_CODE = Pattern(
     r"\b(?:code|repository|repo|source|script|library|software|data ?sets?|data|corpus|images?|"
     r"photo|documentation|paper|docs)\b[^.;|]{0,60}$"
 )

@@ -6,7 +6,7 @@ from curate.gate import Evidence, Finding, RowJudge, Verdict, worst
 from curate.licenses.bench import Bench
 from curate.licenses.decision import Case, in_organisation
 from curate.licenses.expression import combine, read_expression
-from curate.licenses.facts import Catalogue, Known, load_catalogue
+from curate.licenses.facts import Catalogue, Known, catalogue_for
 from curate.licenses.lineage import Chain
 from curate.licenses.names import clean, repo_id_in
 from curate.licenses.prose_outputs import OTHERS
@@ -19,7 +19,7 @@ PUBLIC_DOMAIN = {"public domain", "public-domain", "pd", "publicdomain", "cc0", 
 
 def row_judge(policy: Policy, *, catalogue: Catalogue | None = None) -> RowJudge:
     """A judge of (license, source) pairs under a policy; it remembers, for rows repeat their pairs."""
-    facts = catalogue or load_catalogue()
+    facts = catalogue or catalogue_for(policy)
     case = in_organisation(Case(), policy.organisation)
     bench = Bench(policy.licenses, facts, case, Chain(), organisation=policy.organisation)
 
@@ -82,14 +82,14 @@ def _known(bench: Bench, entry: Known, subject: str, source: str) -> list[Findin
     found = []
     if entry.made_with:
         verdict, line = bench.policy.judge_source(entry.made_with)
-        message = f"{entry.basis}: {bench.catalogue.sources[entry.made_with]} (policy {line})"
+        message = f"{entry.basis}{entry.caution}: {bench.catalogue.sources[entry.made_with]} (policy {line})"
         found.append(
             Finding(rule=entry.made_with, subject=subject, verdict=verdict, message=message, evidence=evidence)
         )
     for one in entry.licenses:
         verdict, line = bench.judge(bench.catalogue.licenses[one])
         if verdict is Verdict.DENY:
-            message = f"{entry.basis} (policy {line})"
+            message = f"{entry.basis}{entry.caution} (policy {line})"
             found.append(
                 Finding(rule="data-license", subject=subject, verdict=verdict, message=message, evidence=evidence)
             )

@@ -3,7 +3,6 @@
 Rules never raise and never stop at the first finding: a report needs every one.
 """
 
-import re
 from collections.abc import Callable, Iterator
 
 from curate.gate import Evidence, Finding, Verdict, worst
@@ -17,13 +16,12 @@ from curate.licenses.bench import (
 )
 from curate.licenses.expression import read_expression
 from curate.licenses.facts import LicenseFacts
+from curate.licenses.lazy import Pattern
 from curate.licenses.lineage import Member
 from curate.licenses.prose_rules import PROSE_RULES
-from curate.licenses.texts import recognize
+from curate.licenses.text_rules import license_file
 
-POINTER_CHARS = 300
-"""A shorter license file only points to a license."""
-RESTRICTED_NAME = re.compile(
+RESTRICTED_NAME = Pattern(
     r"(?:^|[^a-z])(?:nc|non-?commercial|noncommercial|research|non-?production|academic|evaluation)(?:$|[^a-z])"
 )
 
@@ -96,27 +94,6 @@ def misspelt_license_key(member: Member, bench: Bench) -> Iterator[Finding]:
                 yield finding("misspelt-license-key", member, verdict, message, evidence)
 
 
-def license_file(member: Member, bench: Bench) -> Iterator[Finding]:
-    """A license text beside the card that is stricter than the tag; it never makes a verdict more lenient."""
-    if member.card is None:
-        return
-    own = bench.own_verdict(member)
-    for name, text in sorted(member.card.files.items()):
-        if not name.lower().startswith(("license", "licence", "copying")) or not text.strip():
-            continue
-        where = f"{member.card.where.rsplit('/', 1)[0]}/{name}"
-        facts = bench.catalogue.licenses.get(recognize(text))
-        if facts is None:
-            if own is Verdict.ALLOW and len(text) > POINTER_CHARS:
-                message = f"the file {name} is a text that nobody here knows; the tag alone does not allow"
-                yield finding("license-file", member, bench.policy.unknown, message, [Evidence(source=where)])
-            continue
-        verdict, line = bench.judge(facts)
-        if verdict.severity > own.severity or (verdict is Verdict.DENY and own is Verdict.DENY):
-            message = f"the file {name} is {told(facts, line)}"
-            yield finding("license-file", member, verdict, message, [Evidence(source=where), license_evidence(facts)])
-
-
 def commercial_flag(member: Member, bench: Bench) -> Iterator[Finding]:
     """A key of its own that says ``commercial: false``."""
     if member.card is not None and member.card.commercial_no is not None:
@@ -152,7 +129,7 @@ def known_source(member: Member, bench: Bench) -> Iterator[Finding]:
     for known in member.known:
         if known.only_unread and member.card is not None:
             continue
-        how = "" if known.confidence == "high" else f" ({known.confidence} confidence)"
+        how = known.caution
         evidence = [
             Evidence(source="catalogue: known sources", section=known.basis, confidence=known.confidence),
             *via_evidence(bench, member),

@@ -1,11 +1,13 @@
 """Where cards come from: a folder of cards, a model's own folder, the hub. The only door to the network is ``hub``."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from curate.errors import CardError, ModelNotFound
 from curate.licenses.card import MAX_BYTES, RawCard
+from curate.licenses.card_index import checked, read_index
 from curate.licenses.names import ModelRef, is_repo_id
 
 BESIDE = ("adapter_config.json", "config.json")
@@ -26,7 +28,10 @@ class CardSource(Protocol):
 
 
 class CardFolder:
-    """Cards below ``models/<owner>__<name>/`` and ``datasets/<owner>__<name>/``; ids compare without regard to case."""
+    """Cards below ``models/<owner>__<name>/`` and ``datasets/<owner>__<name>/``; ids compare without regard to case.
+
+    Where ``curate fetch`` left its index, commits, tags and gates come from there, and files must be those it wrote.
+    """
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -34,23 +39,35 @@ class CardFolder:
                 f"{folder}: no such folder of cards", hint="give the folder that holds models/ and datasets/"
             )
         self.folder = folder
-        self.index: dict[str, dict[str, Path]] = {}
+        self.listings: dict[str, dict[str, Path]] = {}
+        index = read_index(folder)
+        self.fetched = {card.ref.lower(): card for card in index.cards} if index is not None else {}
 
     def _listing(self, kind: str) -> dict[str, Path]:
-        if kind not in self.index:
+        if kind not in self.listings:
             below = self.folder / f"{kind}s"
             paths = below.iterdir() if below.is_dir() else ()
-            self.index[kind] = {path.name.lower(): path for path in sorted(paths)}
-        return self.index[kind]
+            self.listings[kind] = {path.name.lower(): path for path in sorted(paths)}
+        return self.listings[kind]
 
     def fetch(self, ref: ModelRef) -> RawCard | None:
-        """The card under this id, if the folder holds one."""
+        """The card under this id, if the folder holds one.
+
+        Raises:
+            ModelNotFound: the index tells of another revision than the one asked for.
+            TamperedError: a fetched file was changed.
+        """
         if ref.kind == "api" or ref.folder or not is_repo_id(ref.name):
             return None
         path = self._listing(ref.kind).get(ref.name.lower().replace("/", "__"))
         if path is None:
             return None
-        return read_folder(path, where=f"{ref.kind}s/{path.name}", revision=ref.revision)
+        card = read_folder(path, where=f"{ref.kind}s/{path.name}", revision=ref.revision)
+        entry = self.fetched.get(str(ref).lower())
+        if card is None or entry is None:
+            return card
+        entry = checked(entry, ref, self.folder)
+        return replace(card, revision=entry.revision, tags=entry.tags, gated=entry.gated, withheld=entry.withheld)
 
 
 class ModelFolder:
@@ -133,18 +150,26 @@ def _beside(folder: Path) -> dict[str, str]:
 def is_license_file(name: str) -> bool:
     """Whether a file name is one under which license texts are kept."""
     stem = name.lower().rsplit("/", 1)[-1]
-    return stem.startswith(LICENSE_FILES) and stem.rsplit(".", 1)[-1] in (stem, "md", "txt", "rst")
+    named = any(word in stem for word in LICENSE_FILES)
+    return named and stem.rsplit(".", 1)[-1] in (stem, "md", "txt", "rst", "license", "openmdw-1.1", "1")
 
 
 def make_source(
     *, cards: Iterable[Path] = (), offline: bool = False, embedded: Path | None = None, token: str | None = None
 ) -> CardSource:
-    """The sources a command asks: the model's own folder, folders of cards, then (only without those) the hub."""
+    """The sources a command asks: the model's own folder, folders of cards, then (only without those) the hub.
+
+    Offline, by argument or by the hub's own ``HF_HUB_OFFLINE``, the hub's cache stands in for the hub.
+    """
+    from curate.licenses.hub_cache import HubCache, is_offline
+
     folders = [CardFolder(folder) for folder in cards]
     sources: list[CardSource] = [ModelFolder(), *folders]
     if embedded is not None:
         sources.insert(0, EmbeddedTeacher(embedded))
-    if not folders and not offline:
+    if offline or (is_offline() and not folders):
+        sources.append(HubCache())
+    elif not folders:
         from curate.licenses.hub import Hub
 
         sources.append(Hub(token=token))

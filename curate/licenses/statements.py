@@ -1,11 +1,11 @@
 """What detectors are given and give back; how denial, comparison and talk of other models are told apart."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
 from curate.licenses.body import Body, Place
 from curate.licenses.facts import Catalogue, Known
+from curate.licenses.lazy import Pattern
 
 Topic = Literal["outputs", "ratings", "data", "parent", "restriction", "advice", "license", "leak"]
 
@@ -32,13 +32,13 @@ class Reading:
     is_dataset: bool = False
 
 
-NEGATION = re.compile(
+NEGATION = Pattern(
     r"\b(?:no|not|never|without|none|neither|nor|cannot|isn't|wasn't|aren't|weren't|"
     r"doesn't|didn't|don't|free of|free from|"
     r"rather than|instead of|unlike|except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
     r"filter(?:ed|ing)? (?:out|for|by))\b(?! only)[^.;:]{0,60}$"
 )
-COMPARISON = re.compile(
+COMPARISON = Pattern(
     r"\b(?:compar\w+|outperform\w*|surpass\w*|beat(?:s|ing)?|better|worse|versus|vs|on par|rival\w*|close to|exceed\w*|"
     r"match(?:es|ing)?|competitive|evaluat\w+|benchmark\w*|leaderboard|win rate|scores?|"
     r"judged?|similar(?:ly)? to|same\b[^.;]{0,40}\bas|"
@@ -46,7 +46,7 @@ COMPARISON = re.compile(
     r"equivalent to|comparable|known as|aka|(?:reproduc\w+|recreation|replica\w*) of|perform\w*|including|e\.g|"
     r"identical to|resembl\w+|akin to|preferred (?:over|to)|popular|plugged?)\b[^.;]{0,90}$"
 )
-OTHER_MODEL = re.compile(
+OTHER_MODEL = Pattern(
     r"(?:\]\(|href=[\"']?)(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/"
     r"(?!datasets/|spaces/|papers/|docs/|blog/|collections/)([\w.-]+/[\w.-]+)"
 )

@@ -4,7 +4,7 @@ from curate.policy.document import Policy, load_policy, policies_folder, policy_
 from curate.policy.organisation import AcceptedTerms, Organisation
 from curate.policy.prompts import Option, PromptPolicy
 from curate.policy.teachers import LicensePolicy
-from curate.policy.waivers import Waiver, apply_waivers
+from curate.policy.waivers import Waiver, apply_waivers, is_waivable
 
 __all__ = [
     "AcceptedTerms",
@@ -15,6 +15,7 @@ __all__ = [
     "PromptPolicy",
     "Waiver",
     "apply_waivers",
+    "is_waivable",
     "load_policy",
     "policies_folder",
     "policy_names",

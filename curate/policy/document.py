@@ -2,9 +2,9 @@
 
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from curate.artifact import Artifact, first_problem
 from curate.errors import PolicyError
@@ -25,9 +25,23 @@ class Policy(Artifact):
     """Who asks; licenses answer differently to different askers."""
     licenses: LicensePolicy
     prompts: PromptPolicy = PromptPolicy()
+    catalogue: str = ""
+    """A folder with the organisation's own facts, relative to this file."""
     waivable_denials: tuple[str, ...] = ()
     """Rules whose denials a waiver may lift; everything else stays denied whoever signs."""
     waivers: tuple[Waiver, ...] = Field(default=())
+    _file: Path | None = PrivateAttr(default=None)
+
+    def catalogue_folder(self) -> Path | None:
+        """Where the organisation's own facts lie; None if the policy names no folder."""
+        if not self.catalogue:
+            return None
+        return (self._file.parent if self._file else Path()) / self.catalogue
+
+    def read_from(self, path: Path) -> Self:
+        """The same policy, which knows the file its paths are relative to; the digest does not depend on it."""
+        self._file = path.resolve()
+        return self
 
 
 def policies_folder() -> Path:
@@ -63,7 +77,7 @@ def read_policy(path: Path) -> Policy:
     if "kind" in payload:
         raise PolicyError(f"{path}: kind: is set by curate, not in the file")
     try:
-        return Policy.model_validate({"name": path.stem, **payload})
+        return Policy.model_validate({"name": path.stem, **payload}).read_from(path)
     except ValidationError as error:
         line = line_of(path.read_text(encoding="utf-8-sig"), error.errors()[0]["loc"])
         raise PolicyError(f"{path}:{line}: {first_problem(error)}", hint="see docs/policies.md") from error

@@ -13,7 +13,7 @@ from curate.report.recipe import quality_sentence
 from curate.report.text import compared_models
 from curate.report.views import VERDICT_WORDS, FindingsView, StepLine, Tone
 
-__all__ = ["StepLine", "decision_page", "prompts_page", "run_page"]
+__all__ = ["StepLine", "decision_page", "decisions_page", "prompts_page", "run_page"]
 
 
 class DecisionPart(Value):
@@ -34,6 +34,28 @@ class Reason(Value):
 def decision_page(decision: Decision) -> str:
     """May this model teach? The verdict, what decided it, what it was made from, by which rules."""
     return render("decision.html.j2", view=view_decision(decision))
+
+
+def decisions_page(decisions: Sequence[Decision], problems: Sequence[tuple[str, str]] = ()) -> str:
+    """Several decisions on one page: a table of verdicts, then each in full; with what could not be judged."""
+    parts = [
+        DecisionPart(id=f"model-{number}", label=decision.ref, view=view_decision(decision))
+        for number, decision in enumerate(decisions, start=1)
+    ]
+    tone: Tone = worst(decision.verdict for decision in decisions).value if decisions else "quiet"
+    counts = [
+        (verdict.value, sum(1 for decision in decisions if decision.verdict is verdict))
+        for verdict in reversed(Verdict)
+    ]
+    view = {
+        "parts": parts,
+        "tone": tone,
+        "word": VERDICT_WORDS[tone] if decisions else "No verdict",
+        "counts": [(word, count) for word, count in counts if count],
+        "asked": len(decisions) + len(problems),
+        "problems": problems,
+    }
+    return render("decisions.html.j2", view=view)
 
 
 def prompts_page(

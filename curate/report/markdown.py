@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from curate.gate import Evidence, Finding
+from curate.gate import Evidence, Finding, Verdict
 from curate.licenses.decision import Decision
 from curate.report.text import bound_text
 from curate.report.views import (
@@ -34,11 +34,17 @@ def decision_markdown(decision: Decision) -> str:
         _waivers(view),
         _findings("What decided it", [item.finding for item in view.decisive]),
         _findings("What else was found", [item.finding for item in view.others]),
-        _listed("What passes to the student", [plain(duty) for duty in decision.obligations]),
+        _listed(_duties_title(decision), [plain(duty) for duty in decision.obligations]),
         _tree(view_tree(decision.lineage, decision.findings), decision.lineage.truncated),
         _judged_by(decision),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def problems_markdown(problems: Sequence[tuple[str, str]]) -> str:
+    """References that could not be judged, each with the reason; nothing for none."""
+    lines = [f"- {plain(reason if reason.startswith(ref) else f'{ref}: {reason}')}" for ref, reason in problems]
+    return "\n".join(["# – Not judged", "", *lines]) + "\n" if lines else ""
 
 
 def plain(text: str, limit: int = 1000) -> str:
@@ -47,6 +53,11 @@ def plain(text: str, limit: int = 1000) -> str:
     shown = "".join(_ENTITIES.get(char, char) for char in shown).replace("://", "&#58;//")
     shown = re.sub(r"(?i)\b(www)\.", r"\1&#46;", shown)
     return _BLOCK_START.sub(lambda start: "".join(f"&#{ord(char)};" for char in start[0]), shown)
+
+
+def _duties_title(decision: Decision) -> str:
+    """A denied model passes nothing on; what it would have is still worth knowing."""
+    return "What would pass to the student" if decision.verdict is Verdict.DENY else "What passes to the student"
 
 
 def _badge(verdict: str) -> str:

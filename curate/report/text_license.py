@@ -119,32 +119,6 @@ def _node(node: LineageNode) -> str:
     return f"{SIGNS[node.verdict]} {printable(node.ref, 120)}{licensed} {node.status}"
 
 
-def render_markdown(decision: Decision) -> str:
-    """The decision as Markdown; text from cards stands in code spans that it cannot leave."""
-    lines = [f"### {decision.verdict.value}: {_code(decision.ref)}", "", f"{_escaped(_summary(decision))}", ""]
-    lines += ["| | rule | about | why | evidence |", "|---|---|---|---|---|"]
-    for found in sorted(decision.findings, key=lambda one: -one.verdict.severity):
-        proof = "<br>".join(_code(_evidence(one)) for one in found.evidence)
-        waived = f" (waived by {_escaped(found.waived_by)})" if found.waived_by else ""
-        why = _escaped(found.message)
-        lines.append(f"| {found.verdict.value} | {found.rule} | {_code(found.subject)} | {why}{waived} | {proof} |")
-    if decision.obligations and decision.verdict is not Verdict.DENY:
-        lines += ["", "Duties that pass to the student:", ""]
-        lines += [f"- {_escaped(duty)}" for duty in decision.obligations]
-    return "\n".join(lines) + "\n"
-
-
-def _code(text: str) -> str:
-    """A code span; back-ticks and bars are replaced so that it holds."""
-    return f"`{printable(text).replace('`', 'ˋ').replace('|', '¦')}`"
-
-
-def _escaped(text: str) -> str:
-    """Text without Markdown or HTML of its own."""
-    plain = printable(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return "".join(f"\\{char}" if char in "\\`*_[]|#!" else char for char in plain)
-
-
 def render_facts(facts: LicenseFacts, meanings: dict[str, str]) -> str:
     """One catalogue entry."""
     lines = [f"{facts.id} – {facts.name}", f"  kind        {facts.kind}"]

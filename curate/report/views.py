@@ -23,6 +23,9 @@ CONFIDENCE_WORDS = {
     "text": "the text itself was read",
     "excerpt": "an excerpt was read",
     "memory": "recalled, not read: check it",
+    "high": "known with high confidence",
+    "medium": "known with medium confidence",
+    "low": "known with low confidence: check it",
 }
 STATUS_TONES: dict[str, Tone] = {
     **dict.fromkeys(("done", "ok", "passed", "finished", "allow", "allowed", "reused"), "allow"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from curate.artifact import Value, sha256_file
 from curate.errors import CurateError, Denied, NeedsReview
@@ -14,8 +15,12 @@ from curate.runs.distill_steps import distill
 from curate.runs.license_steps import judge_licenses, preflight
 from curate.runs.prompt_steps import analyze, approve, filter_prompt_set
 from curate.runs.record import RECORD, RunRecord, RunStatus
+from curate.runs.student_license import check_student_license
 from curate.runs.trail import Trail, one_line
 from curate.runs.workshop import Workshop, policy_place
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 
 class Outcome(Value):
@@ -48,6 +53,7 @@ def run_pipeline(
     policy: Policy | None = None,
     resume: Path | None = None,
     only_gates: bool = False,
+    sign: Path | None = None,
     progress: Progress = silent,
     say: Callable[[str], None] = unheard,
 ) -> Outcome:
@@ -61,7 +67,8 @@ def run_pipeline(
         policy: instead of the one the run file names.
         resume: a run folder to go on in; steps whose inputs did not change are taken over.
         only_gates: stop after both gates.
-        progress: listener for the long
+        sign: an Ed25519 private key (PEM); the run is signed with it, however it ends.
+        progress: listener for the long parts.
         say: takes one line for people whenever something is decided.
 
     Raises:
@@ -69,22 +76,44 @@ def run_pipeline(
         CurateError: whatever else broke, after the trail was closed over what is there.
     """
     chosen = policy or load_policy(policy_place(config, where))
+    signer = _signer(sign)
     trail = Trail.resume(resume) if resume else Trail.start(reports, config.digest()[:8])
     say(f"run folder: {trail.root}")
     shop = Workshop(config=config, where=where, policy=chosen, today=today, trail=trail, progress=progress, say=say)
     try:
         status = _go(shop, only_gates=only_gates)
+        record = trail.close(status, exit_code=0, message="", config_sha256=config.digest())
     except BaseException as error:
-        _close_after(error, shop)
+        _close_after(error, shop, signer)
         raise
-    record = trail.close(status, exit_code=0, message="", config_sha256=config.digest())
+    finally:
+        trail.release()
+    _sign(trail.root, signer)
     return Outcome(folder=str(trail.root), record=record, record_sha256=sha256_file(trail.root / RECORD))
+
+
+def _signer(key: Path | None) -> "CryptoSigner | None":
+    """The key that signs, read before anything slow."""
+    if key is None:
+        return None
+    from curate.runs.attest import read_signing_key
+
+    return read_signing_key(key)
+
+
+def _sign(root: Path, signer: "CryptoSigner | None") -> None:
+    """Sign a closed run."""
+    if signer is not None:
+        from curate.runs.attest import attest
+
+        attest(root, signer)
 
 
 def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     """The order."""
     preflight(shop)
     decision = judge_licenses(shop)
+    check_student_license(shop)
     kept, filtered = filter_prompt_set(shop)
     diversity, shift = analyze(shop, kept)
     approval = approve(shop, decision, kept, filtered, diversity, shift)
@@ -97,7 +126,7 @@ def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     return "finished"
 
 
-def _close_after(error: BaseException, shop: Workshop) -> None:
+def _close_after(error: BaseException, shop: Workshop, signer: "CryptoSigner | None") -> None:
     """Close the trail over what is there, with a report if a gate said no."""
     status: RunStatus = "failed"
     if isinstance(error, Denied):
@@ -110,3 +139,4 @@ def _close_after(error: BaseException, shop: Workshop) -> None:
         papers.write_report(shop)
     code = error.exit_code if isinstance(error, CurateError) else 130 if status == "interrupted" else 1
     shop.trail.close(status, exit_code=code, message=one_line(error), config_sha256=shop.config.digest())
+    _sign(shop.root, signer)

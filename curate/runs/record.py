@@ -8,6 +8,10 @@ from curate.artifact import Artifact, Value, canonical_json, sha256_text
 
 LEDGER = "ledger.jsonl"
 RECORD = "run.json"
+CLOSING = "run.json.part"
+"""The record while it is not in force: written before the closing line, or set aside by a run that goes on."""
+ATTESTATION = "attestation.dsse.json"
+"""The signature over the record: the one file that the record cannot list."""
 CLOSE = "close"
 GENESIS = "0" * 64
 

@@ -1,5 +1,6 @@
 """The audit trail of one run folder: steps are timed, their files hashed, their lines chained, however they end."""
 
+import errno
 import fcntl
 import os
 import platform
@@ -12,10 +13,12 @@ from time import monotonic
 from typing import IO
 
 from curate import __version__
-from curate.artifact import ArtifactRef, folder_files, sha256_file, write_failure
+from curate.artifact import ArtifactRef, folder_files, sha256_file, sha256_text, write_failure
 from curate.errors import CurateError, Denied, InputError, NeedsReview, RunError
 from curate.runs.record import (
+    ATTESTATION,
     CLOSE,
+    CLOSING,
     GENESIS,
     LEDGER,
     RECORD,
@@ -60,7 +63,7 @@ class Step:
 class Trail:
     """One run folder, opened for writing by one process at a time."""
 
-    def __init__(self, root: Path, lock: IO[str], lines: list[LedgerLine]) -> None:
+    def __init__(self, root: Path, lock: IO[bytes], lines: list[LedgerLine]) -> None:
         self.root = root
         self.lines = lines
         self._lock = lock
@@ -86,30 +89,39 @@ class Trail:
 
     @classmethod
     def resume(cls, root: Path) -> "Trail":
-        """Open a run folder again; a last line that was cut by a kill is dropped, and so is the old closing record."""
+        """Open a run folder again; what a kill left half written is dropped, and the old record is set aside."""
         ledger = root / LEDGER
         if not ledger.is_file():
             raise InputError(f"{root}: not a run folder: no {LEDGER}", hint="name a folder that curate run made")
         lock = cls._take_lock(root)
-        text = ledger.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            with ledger.open("r+", encoding="utf-8") as stream:
-                stream.truncate(len(whole.encode()))
-        lines = read_lines(whole, where=ledger)
-        (root / RECORD).unlink(missing_ok=True)
+        try:
+            content = ledger.read_bytes()
+            whole = content[: content.rfind(b"\n") + 1]
+            os.truncate(ledger, len(whole))
+            lines = read_lines(whole.decode("utf-8", "replace"), where=ledger)
+            (root / ATTESTATION).unlink(missing_ok=True)
+            if (root / RECORD).is_file():
+                (root / RECORD).replace(root / CLOSING)
+            _sweep(root, recorded_files(lines))
+        except BaseException:
+            lock.close()
+            raise
         return cls(root, lock, lines)
 
     @staticmethod
-    def _take_lock(root: Path) -> IO[str]:
+    def _take_lock(root: Path) -> IO[bytes]:
         """Hold the ledger so that two processes never write one folder."""
-        lock = (root / LEDGER).open("a", encoding="utf-8")
+        lock = (root / LEDGER).open("ab", buffering=0)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
             raise RunError(f"{root}: another process is writing this run", hint="wait for it, or start anew") from error
         return lock
+
+    def release(self) -> None:
+        """Let others write the folder."""
+        self._lock.close()
 
     @property
     def head(self) -> str:
@@ -121,7 +133,7 @@ class Trail:
         """Time a stage and append its line, however it ends; errors go on to the caller."""
         step = Step(self.root, name, inputs or {})
         started, clock = datetime.now(UTC), monotonic()
-        if name != CLOSE and any(line.step == name and line.artifacts for line in self.lines):
+        if any(line.step == name and line.artifacts for line in self.lines):
             self._append(Step(self.root, name, step.inputs), started, 0.0, status="restarted")
         try:
             yield step
@@ -157,14 +169,19 @@ class Trail:
         return None
 
     def close(self, status: RunStatus, *, exit_code: int, message: str, config_sha256: str) -> RunRecord:
-        """Append the closing line and write the sealed record; returns it."""
-        with self.step(CLOSE) as step:
-            step.message = f"{status}: {message}" if message else status
-            known = {*recorded_files(self.lines), LEDGER}
-            for path in sorted(self.root.rglob("*")):
-                if path.is_file() and path.relative_to(self.root).as_posix() not in known:
-                    step.add(path)
-        files = recorded_files(self.lines)
+        """Append the closing line and write the sealed record; returns it.
+
+        The record is written beside its place first, then the line, then the record takes its place: a kill between
+        any two of these leaves a folder that verifies as unfinished, and no deleted record looks like such a kill.
+        """
+        step, started, clock = Step(self.root, CLOSE, {}), datetime.now(UTC), monotonic()
+        step.message = f"{status}: {message}" if message else status
+        known = {*recorded_files([one for one in self.lines if one.step != CLOSE]), LEDGER, CLOSING}
+        for path in sorted(self.root.rglob("*")):
+            if path.is_file() and path.relative_to(self.root).as_posix() not in known:
+                step.add(path)
+        line = self._line(step, started, monotonic() - clock)
+        lines = [*self.lines, line]
         record = RunRecord(
             run_id=self.root.name,
             status=status,
@@ -172,24 +189,30 @@ class Trail:
             message=message,
             config_sha256=config_sha256,
             steps=tuple(
-                StepRecord(name=line.step, status=line.status, wall_s=line.wall_s, message=line.message)
-                for line in self.lines
-                if line.step != CLOSE and line.status != "restarted"
+                StepRecord(name=one.step, status=one.status, wall_s=one.wall_s, message=one.message)
+                for one in lines
+                if one.step != CLOSE and one.status != "restarted"
             ),
-            files={**files, LEDGER: sha256_file(self.root / LEDGER)},
-            ledger_head=self.head,
+            files={**recorded_files(lines), LEDGER: sha256_text("".join(f"{one.to_line()}\n" for one in lines))},
+            ledger_head=line.digest(),
             started_at=self.started_at.isoformat(timespec="seconds"),
             machine=machine(),
             versions=versions(),
             curate_version=__version__,
         ).sealed()
-        record.write(self.root / RECORD)
-        self._lock.close()
+        record.write(self.root / CLOSING)
+        self._write(line)
+        (self.root / CLOSING).replace(self.root / RECORD)
+        self.release()
         return record
 
     def _append(self, step: Step, started: datetime, wall_s: float, *, status: StepStatus | None = None) -> None:
         """Write one line and force it to disk before anything else happens."""
-        line = LedgerLine(
+        self._write(self._line(step, started, wall_s, status=status))
+
+    def _line(self, step: Step, started: datetime, wall_s: float, *, status: StepStatus | None = None) -> LedgerLine:
+        """The line that a step would leave now."""
+        return LedgerLine(
             sequence=len(self.lines),
             step=step.name,
             status=status or step.status,
@@ -200,13 +223,26 @@ class Trail:
             message=step.message[:2000],
             previous_sha256=self.head,
         )
+
+    def _write(self, line: LedgerLine) -> None:
+        """One whole line on the disk, or nothing of it."""
+        content = (line.to_line() + "\n").encode("utf-8", "surrogatepass")
+        before = os.fstat(self._lock.fileno()).st_size
         try:
-            self._lock.write(line.to_line() + "\n")
-            self._lock.flush()
+            if self._lock.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(self._lock.fileno())
         except OSError as error:
+            os.ftruncate(self._lock.fileno(), before)
             raise write_failure(self.root / LEDGER, error) from error
         self.lines.append(line)
+
+
+def _sweep(root: Path, recorded: dict[str, str]) -> None:
+    """Remove the hidden files of writes that a kill cut short; nothing but atomic writes makes such files."""
+    for path in root.rglob(".*"):
+        if path.is_file() and path.relative_to(root).as_posix() not in recorded:
+            path.unlink()
 
 
 def read_lines(text: str, *, where: Path) -> list[LedgerLine]:

@@ -1,12 +1,24 @@
-"""Check a run folder: every digest, the chain, the seal, the tickets against the decisions and the policy."""
+"""Check a run folder: every digest, the chain, the seal, the tickets, the decisions, the signature."""
 
 from pathlib import Path
 
-from curate.artifact import Value, folder_files, read_json, sha256_file
+from curate.artifact import Value, folder_files, sha256_file
 from curate.errors import InputError, TamperedError
 from curate.gate import ApprovedDataset, ApprovedTeacher
-from curate.runs.record import CLOSE, GENESIS, LEDGER, RECORD, LedgerLine, RunRecord, recorded_files
+from curate.runs.attest import check_attestation
+from curate.runs.record import (
+    ATTESTATION,
+    CLOSE,
+    CLOSING,
+    GENESIS,
+    LEDGER,
+    RECORD,
+    LedgerLine,
+    RunRecord,
+    recorded_files,
+)
 from curate.runs.trail import read_lines
+from curate.runs.verify_decisions import check_decisions
 
 
 class Verification(Value):
@@ -21,14 +33,22 @@ class Verification(Value):
     record_sha256: str = ""
     unrecorded: tuple[str, ...] = ()
     """Files of a killed run that no step had recorded yet."""
+    signature: str = ""
+    """What is known of its signature; empty for an unsigned run."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know that is no fault of the folder's."""
 
 
-def verify_run(root: Path) -> Verification:
+def verify_run(root: Path, *, key: Path | None = None) -> Verification:
     """Re-hash everything below a run folder and name the first thing that differs.
 
+    Args:
+        root: the run folder.
+        key: an Ed25519 public key (PEM); the run must then be signed with it.
+
     Raises:
-        InputError: the folder is not a run.
-        TamperedError: something was changed, added or removed after it was recorded.
+        InputError: the folder is not a run, or the key is not one.
+        TamperedError: something was changed, added or removed after it was recorded, or the signature is another's.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder", hint="name a folder that curate run made")
@@ -37,13 +57,20 @@ def verify_run(root: Path) -> Verification:
     lines = _check_chain(root)
     closed = bool(lines) and lines[-1].step == CLOSE
     if not (root / RECORD).is_file():
-        if closed:
+        if closed and not (root / CLOSING).is_file():
             raise TamperedError(f"{root / RECORD}: the run was closed, but its record is gone")
+        if closed:
+            _check_record(root / CLOSING, lines)
+        if key is not None:
+            check_attestation(root, key=key)
+            raise TamperedError(f"{root}: unfinished, so its signature is over another state of it")
         return _verify_unfinished(root, lines)
-    record = _check_record(root, lines)
+    record = _check_record(root / RECORD, lines)
     _check_files(root, record.files)
     _check_no_strangers(root, record.files)
     _check_tickets(root)
+    notes = check_decisions(root)
+    signature = check_attestation(root, key=key)
     return Verification(
         run_id=record.run_id,
         finished=True,
@@ -51,6 +78,8 @@ def verify_run(root: Path) -> Verification:
         files=len(record.files) + 1,
         steps=len(record.steps),
         record_sha256=sha256_file(root / RECORD),
+        signature=signature,
+        notes=notes,
     )
 
 
@@ -75,9 +104,8 @@ def _check_chain(root: Path) -> list[LedgerLine]:
     return lines
 
 
-def _check_record(root: Path, lines: list[LedgerLine]) -> RunRecord:
+def _check_record(path: Path, lines: list[LedgerLine]) -> RunRecord:
     """The closing record: canonical bytes, seal, ledger head."""
-    path = root / RECORD
     try:
         record = RunRecord.read(path)
     except InputError as error:
@@ -104,27 +132,17 @@ def _check_no_strangers(root: Path, files: dict[str, str]) -> None:
     """Nothing lies in the folder that was not recorded, hidden files and links included."""
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
-        if path.is_symlink() or (not path.is_dir() and name != RECORD and name not in files):
+        if path.is_symlink() or (not path.is_dir() and name not in {RECORD, ATTESTATION} and name not in files):
             raise TamperedError(f"{path}: not recorded: added after the run")
 
 
 def _check_tickets(root: Path) -> None:
-    """Tickets open, and every decision names the policy that lies beside it."""
+    """Tickets open: each is bound to a decision that allows and stands in the ledger."""
     teacher, dataset = root / "teacher.json", root / "dataset.json"
     if teacher.is_file():
         ApprovedTeacher.read_ticket(teacher).open_decision(root)
     if dataset.is_file():
         ApprovedDataset.read_ticket(dataset).open(root)
-    policy = root / "policy.json"
-    policy_sha256 = sha256_file(policy) if policy.is_file() else ""
-    for name in ("decision.json", "base_decision.json", "prompt_decision.json"):
-        path = root / name
-        if not path.is_file():
-            continue
-        payload = read_json(path)
-        named = payload.get("policy_sha256") or payload.get("policy", {}).get("sha256", "")
-        if named != policy_sha256:
-            raise TamperedError(f"{path}: made under another policy than the one in the folder")
 
 
 def _verify_unfinished(root: Path, lines: list[LedgerLine]) -> Verification:
@@ -138,5 +156,5 @@ def _verify_unfinished(root: Path, lines: list[LedgerLine]) -> Verification:
         status="unfinished",
         files=len(recorded) + 1,
         steps=len(lines),
-        unrecorded=tuple(name for name in present if name not in recorded and name != LEDGER),
+        unrecorded=tuple(name for name in present if name not in {*recorded, LEDGER, CLOSING}),
     )

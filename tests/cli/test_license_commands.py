@@ -19,10 +19,11 @@ DEMO = str(ROOT / "curate/embedded/demo/cards")
 
 
 @pytest.fixture
-def curate(capsys, monkeypatch):
+def curate(capsys, monkeypatch, tmp_path):
     """Run a command; returns exit code, output and error output."""
     monkeypatch.delenv("CURATE_CARDS", raising=False)
     monkeypatch.delenv("CURATE_POLICY", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "no-cache"))
 
     def run(*arguments):
         code = run_command([str(one) for one in arguments])

@@ -47,8 +47,10 @@ def test_all_four_terms_are_real_and_fall(lesson):
     assert last["kd"] < first["kd"]
     assert last["feature"] < first["feature"]
     losses = report.config.losses
-    weighted = first["task"] + first["kd"] + losses.feature.weight * first["feature"]
-    assert report.curve[0].total == pytest.approx(weighted + losses.attention.weight * first["attention"], rel=1e-5)
+    assert sorted(report.balance) == ["attention", "feature"]
+    weights = {name: getattr(losses, name).weight * factor for name, factor in report.balance.items()}
+    expected = last["task"] + last["kd"] + sum(weight * last[name] for name, weight in weights.items())
+    assert report.curve[-1].total == pytest.approx(expected, rel=1e-5)
 
 
 def test_what_is_left_is_a_plain_folder_without_projections(lesson):
@@ -135,6 +137,25 @@ def test_true_answers_are_used_where_the_file_has_them(tmp_path, teacher_folder)
     assert 0 <= report.after.accuracy <= 1
     with pytest.raises(ConfigError, match="no column 'truth'"):
         teach(classroom, make_config(answers="truth"), out=tmp_path / "other")
+
+
+def test_a_student_is_examined_while_it_learns_by_domain_and_after_a_break_as_well(tmp_path, teacher_folder):
+    rows = [row | {"source": "odd" if place % 2 else "even"} for place, row in enumerate(make_rows())]
+    classroom = approve(tmp_path, teacher_folder, rows)
+    config = make_config(max_steps=6, checkpoint_every=4, evaluation={"fraction": 0.3, "every": 2})
+
+    def stop(stage, done, total=None, note=""):
+        if stage == "train" and done == 5:
+            raise KeyboardInterrupt
+
+    whole = teach(classroom, config, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        teach(classroom, config, progress=stop)
+    resumed = teach(classroom, config, resume=True)
+    assert [point.step for point in whole.exams] == [2, 4, 6]
+    assert resumed.exams == whole.exams
+    assert sorted(whole.exams[0].quality.domains) == sorted(whole.after.domains) == ["even", "odd"]
+    assert whole.exams[-1].quality.kl_to_teacher == pytest.approx(whole.after.kl_to_teacher, rel=0.02)
 
 
 def test_the_yardstick_learns_from_answers_alone(classroom):

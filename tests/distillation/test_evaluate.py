@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from curate.distillation.answers import AnswerFile, ask_teacher, generate_answers
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.evaluate import HeldOut, measure_quality, normalise
-from curate.distillation.footprint import measure_footprint
+from curate.distillation.footprint import measure_footprint, measure_footprints
 from curate.distillation.student import keep_layers
 from curate.errors import ConfigError
 
@@ -48,6 +48,9 @@ def test_quality_is_what_whole_logits_say(student, teacher, encoder):
     assert quality.perplexity == pytest.approx(math.exp(functional.nll_loss(log_q, batch.labels)), rel=1e-4)
     expected = functional.kl_div(log_q, log_p, log_target=True, reduction="batchmean").item()
     assert quality.kl_to_teacher == pytest.approx(expected, rel=1e-4)
+    expected = functional.kl_div(log_p, log_q, log_target=True, reduction="batchmean").item()
+    assert quality.reverse_kl == pytest.approx(expected, rel=1e-4)
+    assert quality.domains == {}
     assert quality.top1_agreement == pytest.approx((log_q.argmax(-1) == log_p.argmax(-1)).float().mean().item())
 
 
@@ -58,6 +61,29 @@ def test_accuracy_is_that_of_greedy_generation(student, teacher, encoder):
         answers = generate_answers(model, encoder, prompts, max_new_tokens=8)
         right = [normalise(a) == normalise(t) for a, t in zip(answers, held_out.truths, strict=True)]
         assert measure_quality(model, teacher, held_out, encoder).accuracy == pytest.approx(sum(right) / len(right))
+
+
+def test_figures_by_domain_are_those_of_the_domain_alone(student, teacher, encoder):
+    held_out = hold_out(encoder)
+    domains = tuple("north" if place % 3 else "south" for place in range(len(held_out.examples)))
+    both = measure_quality(student, teacher, HeldOut(held_out.examples, held_out.truths, domains), encoder)
+    assert sorted(both.domains) == ["north", "south"]
+    for name, quality in both.domains.items():
+        rows = [row for row, domain in enumerate(domains) if domain == name]
+        examples = tuple(held_out.examples[row] for row in rows)
+        alone = measure_quality(
+            student, teacher, HeldOut(examples, tuple(held_out.truths[row] for row in rows)), encoder
+        )
+        for field in ("perplexity", "kl_to_teacher", "reverse_kl", "top1_agreement", "accuracy"):
+            assert getattr(quality, field) == pytest.approx(getattr(alone, field), rel=1e-4), field
+    assert measure_quality(student, None, held_out, encoder).reverse_kl is None
+
+
+def test_an_examination_without_asking_generates_nothing(student, teacher, encoder, monkeypatch):
+    monkeypatch.setattr("curate.distillation.evaluate.generate_answers", None)
+    quality = measure_quality(student, teacher, hold_out(encoder), encoder, ask=False)
+    assert quality.accuracy is None
+    assert quality.kl_to_teacher > 0
 
 
 def test_case_and_white_space_do_not_count(teacher, encoder):
@@ -98,6 +124,20 @@ def test_answers_of_another_teacher_are_refused(tmp_path):
     AnswerFile(tmp_path / "answers.jsonl", "one")
     with pytest.raises(ConfigError, match="another teacher"):
         AnswerFile(tmp_path / "answers.jsonl", "two")
+
+
+def test_models_take_turns_when_they_are_timed(student, teacher, monkeypatch):
+    turns = []
+
+    def time_tokens(model, *_):
+        turns.append(model)
+        return [9.0] * 4 + [2.0, 1.0, 3.0]
+
+    monkeypatch.setattr("curate.distillation.footprint._time_tokens", time_tokens)
+    monkeypatch.setattr("curate.distillation.footprint._peak_memory", lambda *_: 1)
+    found = measure_footprints({"teacher": (teacher, None), "student": (student, None)}, [1, 5], rounds=3)
+    assert turns == [teacher, student] * 3
+    assert found["teacher"].ms_per_token == found["student"].ms_per_token == 2.0
 
 
 def test_a_smaller_model_costs_less(student, teacher):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.licenses.card import RawCard, parse_card
+from curate.licenses.facts import load_catalogue
 from curate.licenses.names import ModelRef, clean, repo_id_in
 from curate.licenses.sources import FirstOf
 from curate.licenses.texts import recognize
@@ -162,7 +163,8 @@ def test_a_modified_mit_text_beside_an_mit_tag_is_not_taken_for_mit(judge, tmp_p
 
 
 def test_the_license_of_this_project_is_recognized():
-    assert recognize((Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")) == "apache-2.0"
+    identity = recognize((Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8"), load_catalogue())
+    assert (identity.license, identity.how, identity.is_certain) == ("apache-2.0", "whole text", True)
 
 
 @pytest.mark.parametrize(

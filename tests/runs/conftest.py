@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from curate.errors import Denied
 from curate.runs.config import read_run_config
 from curate.runs.pipeline import run_pipeline
 
@@ -36,3 +37,17 @@ def made_once(tmp_path_factory):
 def finished(made_once, tmp_path):
     """A copy of a finished run that a test may spoil."""
     return Path(shutil.copytree(made_once, tmp_path / made_once.name))
+
+
+@pytest.fixture(scope="session")
+def denied_once(tmp_path_factory):
+    reports = tmp_path_factory.mktemp("denied")
+    with pytest.raises(Denied):
+        run_example("run-denied.yaml", reports)
+    return next(reports.iterdir())
+
+
+@pytest.fixture
+def denied(denied_once, tmp_path):
+    """A copy of a denied run that a test may spoil."""
+    return Path(shutil.copytree(denied_once, tmp_path / denied_once.name))

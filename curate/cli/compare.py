@@ -1,0 +1,127 @@
+"""``curate compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from curate.cli.options import emit, output_option, policy_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from curate.prompts.results import Metric, PromptAnalysis
+    from curate.runs.compare import Comparison
+
+OVERLAP = {True: "overlap", False: "apart", None: ""}
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@click.option("--reference", metavar="FILE", help="Prompts of the target task, for the shift of prompt files.")
+@click.option("--embedder", metavar="SPEC", help="For prompt files: default, minilm, a folder, owner/name.")
+@click.option("--column", metavar="NAME", help="The text column of prompt files; found by name if not given.")
+@policy_option
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Text for people, or the whole artifact.",
+)
+@output_option
+@click.pass_obj
+def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) -> int:  # noqa: ANN401 – click's own values
+    r"""Two prompt sets or two runs, side by side: what differs in metrics, verdicts, students and configuration.
+
+    A and B are two run folders, or two prompt files (or what analyze-prompts -f json wrote). Numbers of two embedders
+    are not compared. Exit 0 whatever differs; 7 if a run folder is not what was recorded.
+
+    \b
+    curate compare examples/prompts.jsonl examples/narrow.jsonl
+    curate compare reports/before reports/after -f json
+    """
+    from curate.runs.compare import compare_analyses, compare_runs, is_run
+
+    kinds = {is_run(Path(a)), is_run(Path(b))}
+    if len(kinds) > 1:
+        raise click.UsageError("one is a run folder and the other is not: give two runs or two prompt sets")
+    if kinds == {True}:
+        comparison = compare_runs(Path(a), Path(b))
+    else:
+        one, other = _analyses((a, b), given, quiet=bool(settings and settings.get("quiet")))
+        comparison = compare_analyses(one, other, names=(a, b))
+    emit(comparison.to_json() if given["form"] == "json" else "\n\n".join(_text(comparison)), given["output"])
+    return 0
+
+
+def _analyses(names: tuple[str, str], given: dict[str, Any], *, quiet: bool) -> list[PromptAnalysis]:
+    """What analyze-prompts says of both, read or measured now with one embedder."""
+    from curate.cli.progress import Reporter
+    from curate.cli.prompt_inputs import needed, open_store, read_both, row_judge_of
+    from curate.policy import load_policy
+    from curate.runs.compare import read_analysis
+
+    read = [read_analysis(Path(name)) for name in names]
+    policy = load_policy(given["policy_name"])
+    store = None
+    found = []
+    for name, analysis in zip(names, read, strict=True):
+        if analysis is None:
+            needed()
+            from curate.prompts.report_card import examine_prompts
+
+            store = store or open_store(given["embedder"] or policy.prompts.embedder)
+            with Reporter(quiet=quiet) as progress:
+                prompts, known = read_both(name, given["reference"], given["column"], False, progress)
+                judge = row_judge_of(policy, prompts)
+                analysis, _ = examine_prompts(
+                    prompts, policy=policy, reference=known, store=store, judge=judge, progress=progress
+                )
+        found.append(analysis)
+    return found
+
+
+def _text(comparison: Comparison) -> Iterator[str]:
+    """The comparison for people, table by table."""
+    from curate.report.numbers import format_number
+    from curate.report.text import bound_text, table
+
+    yield f"A  {bound_text(comparison.a, 200)}\nB  {bound_text(comparison.b, 200)}"
+    for group in dict.fromkeys(pair.group for pair in comparison.differences):
+        rows = [[pair.name, pair.a, pair.b] for pair in comparison.differences if pair.group == group]
+        yield table(rows, [group, "A", "B"])
+    counted = [[pair.name, pair.a, pair.b] for pair in comparison.counts if pair.a or pair.b]
+    if counted:
+        yield table(counted, ["rows", "A", "B"])
+    for measured in dict.fromkeys(pair.group for pair in comparison.metrics):
+        pairs = [pair for pair in comparison.metrics if pair.group == measured]
+        rows = [
+            [
+                pair.name,
+                _number(pair.a),
+                _number(pair.b),
+                ""
+                if pair.difference is None
+                else f"{'+' if pair.difference > 0 else ''}{format_number(pair.difference)}",
+                OVERLAP[pair.intervals_overlap],
+            ]
+            for pair in pairs
+        ]
+        yield table(rows, [measured, "A", "B", "B − A", "intervals"])
+    if comparison.notes:
+        yield "\n".join(f"note: {bound_text(note, 400)}" for note in comparison.notes)
+
+
+def _number(metric: Metric) -> str:
+    """A metric with its interval."""
+    from curate.report.numbers import format_number
+
+    if metric.low is None or metric.high is None:
+        return format_number(metric.value)
+    return f"{format_number(metric.value)} ({format_number(metric.low)} to {format_number(metric.high)})"

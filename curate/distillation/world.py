@@ -1,0 +1,84 @@
+"""Several processes that train one student: started by ``accelerate launch`` or ``torchrun``, told by environment.
+
+Every process knows the whole plan and takes its share of each batch's rows; sums over a step are divided by counts of
+the whole step, so gradients add up to those of one process, whatever the number of processes.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed
+
+PATIENCE = timedelta(hours=12)
+"""How long the others wait while the first asks the teacher, or examines and saves."""
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among ``size``."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes."""
+        return self.rank == 0
+
+    def share(self, rows: Sequence[int]) -> Sequence[int]:
+        """This process's rows of a batch; maybe none."""
+        return rows[self.rank :: self.size]
+
+    def add_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Sum every tensor over all processes, in place."""
+        if self.size > 1:
+            for tensor in tensors:
+                distributed.all_reduce(tensor)
+
+    def add_gradients(self, trained: Sequence[Tensor]) -> None:
+        """Sum gradients over all processes; one that had no rows adds nothing."""
+        if self.size > 1:
+            for tensor in trained:
+                if tensor.grad is None:
+                    tensor.grad = torch.zeros_like(tensor)
+            self.add_tensors([tensor.grad for tensor in trained if tensor.grad is not None])
+
+    def add_values(self, values: Mapping[str, float], device: str) -> dict[str, float]:
+        """Sum numbers by name over all processes, which must know the same names."""
+        if self.size == 1:
+            return dict(values)
+        names = sorted(values)
+        sums = torch.tensor([values[name] for name in names], dtype=torch.float64, device=device)
+        self.add_tensors([sums])
+        return dict(zip(names, sums.tolist(), strict=True))
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.size > 1:
+            distributed.barrier()
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The first process goes through before the others, who find what it has written."""
+        if not self.is_first:
+            self.wait()
+        yield
+        if self.is_first:
+            self.wait()
+
+
+def join_world() -> World:
+    """The world the environment tells of; one process where it tells of none."""
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size <= 1:
+        return World()
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    if not distributed.is_initialized():
+        distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
+    return World(distributed.get_rank(), size)
