@@ -134,8 +134,9 @@ def decide(
     found: list[Finding] = []
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
-        about = [one for rule in (*RULES.values(), gated_repository) for one in rule(member, bench.at(member))]
-        about = under_agreement(bench, member, _tempered(member, about), today)
+        before = bench.at(member)
+        about = [one for rule in (*RULES.values(), gated_repository) for one in rule(member, before)]
+        about = under_agreement(before, member, _tempered(member, about), today)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)
     duties = duties_of(bench)

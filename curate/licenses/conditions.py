@@ -137,7 +137,7 @@ def royalty_commercial(question: Question) -> Outcome:
 
 
 def acceptance_required(question: Question) -> Outcome:
-    """The text has to be accepted; that it was must be on record where the repository is gated (``gated_access``)."""
+    """The text has to be accepted; that it was must be on record where a gate stands (``gated_repository``)."""
     record, other = question.record, question.accepted_other_text
     if record is not None and other:
         return unclear(f"the text accepted on {record.accepted_on} is not the one beside the card ({other})")

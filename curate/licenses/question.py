@@ -61,7 +61,7 @@ class Question:
 
     def about(self, parameter: str) -> "Question":
         """The same, asked about a condition with a parameter."""
-        return replace(self, parameter=parameter)
+        return replace(self, parameter=parameter) if parameter else self
 
     def has(self, condition: str) -> bool:
         """Whether the license also carries another condition."""

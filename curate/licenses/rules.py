@@ -201,22 +201,6 @@ def starting_terms(member: Member, bench: Bench) -> Iterator[Finding]:
                 yield finding("starting-terms", member, Verdict.DENY, message, [license_evidence(facts)])
 
 
-def gated_access(member: Member, bench: Bench) -> Iterator[Finding]:
-    """A gated repository, where the policy takes conditions on: that its terms were accepted must be on record."""
-    if not (bench.policy.accept_conditions and member.is_root and member.card is not None and member.card.gated):
-        return
-    licenses = bench.licenses_of(member)
-    records = [record for facts in licenses if (record := bench.ask(facts).record) is not None]
-    evidence = [Evidence(source=member.card.where, line=member.card.gate.first_line, sha256=member.card.sha256)]
-    if records:
-        one = records[0]
-        message = f"gated; its terms ({one.license}) were accepted by {one.accepted_by} on {one.accepted_on}"
-        yield finding("gated-access", member, Verdict.ALLOW, message, evidence)
-    else:
-        message = "gated: its terms must be accepted, and organisation.accepted_terms holds no record of that"
-        yield finding("gated-access", member, Verdict.REVIEW, message, evidence)
-
-
 RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
     rule.__name__: rule
     for rule in (
@@ -233,7 +217,6 @@ RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
         unread_parent,
         lineage_cut,
         starting_terms,
-        gated_access,
         *PROSE_RULES,
     )
 }

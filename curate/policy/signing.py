@@ -46,11 +46,11 @@ def add_waiver(path: Path, waiver: Waiver) -> Policy:
     text = place.read_bytes().decode("utf-8")
     changed = with_waiver(text, waiver)
     payload = parse_yaml(changed.removeprefix("\ufeff"), where=str(path), error=PolicyError)
-    after = Policy.model_validate({"name": path.stem, **payload}).read_from(path)
-    if after != wanted:
+    after = Policy.model_validate({"name": path.stem, **payload})
+    if after.model_dump() != wanted.model_dump():
         raise PolicyError(f"{path}: waivers: written so that none can be added", hint="write them as a plain list")
     write_text(place, changed)
-    return after
+    return read_policy(path)
 
 
 def with_waiver(text: str, waiver: Waiver) -> str:

@@ -6,6 +6,8 @@ import pytest
 
 from curate.gate import Verdict
 from curate.licenses.bench import Bench
+from curate.licenses.card import RawCard
+from curate.licenses.check import check_license
 from curate.licenses.conditions import (
     ALWAYS_DUTIES,
     CONDITIONS,
@@ -238,3 +240,19 @@ def test_share_alike_data_behind_a_permissive_model_do_not_clash(judge):
     }
     decision = judge("a/one", cards, policy="conditional")
     assert decision.verdict is Verdict.ALLOW, decision.findings
+
+
+def test_an_acceptance_on_record_opens_a_gate_of_the_hub_under_every_policy(judge):
+    policy = load_policy("default")
+    asker = Organisation.model_validate(
+        {
+            "accepted_terms": [
+                {"license": "mit", "text_sha256": "ab" * 32, "accepted_by": "Ada Example", "accepted_on": "2026-11-01"}
+            ]
+        }
+    )
+    gated = RawCard("models/README.md", b"---\nlicense: mit\n---\n", gated="auto")
+    source = type("Hub", (), {"fetch": lambda _, ref: gated if str(ref) == "a/one" else None})()
+    for organisation, verdict in ((Organisation(), Verdict.REVIEW), (asker, Verdict.ALLOW)):
+        told = policy.model_copy(update={"organisation": organisation})
+        assert check_license("a/one", policy=told, source=source, today=TODAY).verdict is verdict
