@@ -13,7 +13,7 @@ MAX_RECIPE = 40
 DERIVED = Pattern(
     r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
     r"deriv\w+|merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
-    r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
+    r"quanti[sz]\w+|quants?|gguf|ggml|gptq|awq|exl2|logits|learns?|learned|teacher|student|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
     r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|"
     r"foundation|parent|initial|original model|slerp|"
     r"instruct\w*|further|basad\w|basead\w|basierend|based? sur|basé\w?)\b|基于|微调|"
@@ -28,7 +28,8 @@ JOINED = Pattern(
     r"(?:\b(?:on|of|from|upon|with|to|by|top|using|over|is|are|model|for|a|the|in|and|both|base|between|version|released?|en|em|auf|sur)\b|"
     rf"基于|基于了|使用|为|用)[\W_]{{0,6}}{DETERMINERS}{{0,7}}[\W_]{{0,4}}$|[:=/,|]\s{{0,3}}[\W_]{{0,6}}(?:[\w.-]+/)?$|"
     r"\b(?:original|base|finetuned|fine-tuned|tuned|trained|fine-?tun(?:e|ing)|pre-?training|quanti[sz](?:e|ed|ing)|prun(?:e|ed|ing)|"
-    r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|extend(?:ed|ing))\s+(?:\w+\s)?[\W_]{0,3}$"
+    r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|"
+    r"extend(?:ed|ing)|teacher(?: model)?)\s+(?:\w+\s)?[\W_]{0,3}$"
 )
 NOT_PARENT = Pattern(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
@@ -42,7 +43,7 @@ OTHERS_BUILT = Pattern(
 HOLDS = Pattern(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
 KIND_AFTER = Pattern(
     r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
-    r"checkpoints?|merged?|gguf|gptq|awq|with extended|"
+    r"checkpoints?|merged?|gguf|gptq|awq|with (?:an? )?(?:extended|longer)|"
     r"further (?:pre-?)?trained|continued)\b"
 )
 NAMESAKE = Pattern(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
@@ -55,7 +56,7 @@ PARENT_AFTER = Pattern(
     r"based\b(?! on)|is an auto-?regressive|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
 PARENT_LABEL = Pattern(
-    r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|"
+    r"(?:base[ _-]?model|backbone|llm|parent|teacher(?: model)?|finetuned from(?: model)?|fine-tuned from|"
     r"language model|foundation model|base llm|"
     r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}(?:[:=|：]|\bis\b)[^.;\n]{0,50}$"
 )
