@@ -10,10 +10,11 @@ WRITTEN_BEFORE = Pattern(
     r"|\b(?:generat|creat|prodott|scritt|tradott)[ioae]\b[^.;|]{0,24}\b(?:da|dal|con|tramite|usando)\b[^.;|]{0,16}$"
     r"|(?:сгенерирован|созданн|написанн|полученн|синтезированн|переведенн|переведённ)\w*[^.;|]{0,30}$"
     r"|\b(?:gegenereerd|geschreven|vertaald|wygenerowan\w*|napisan\w*|przetłumaczon\w*|oluşturul\w*)\b[^.;|]{0,30}$"
+    r"|(?:مولد|منشأ|مكتوب|مترجم)\w*[^.]{0,20}$"
     r"|(?:데이터|답변|응답|대화)[^.]{0,12}$"
 )
 WRITTEN_AFTER = Pattern(
-    r"^[\w.\-]{0,16}\W{0,3}(?:\w+\W+){0,2}?(?:generiert|erzeugt|erstellt|geschrieben|übersetzt|gegenereerd|wygenerowan|tarafından (?:üret|oluştur|yaz)|ile (?:üret|oluştur))\w*"
+    r"^[\w.\-]{0,16}\W{0,3}(?:\w+\W+){0,2}?(?:generiert|erzeugt|erstellt|geschrieben|übersetzt|gegenereerd|vertaald|wygenerowan|tarafından (?:üret|oluştur|yaz)|ile (?:üret|oluştur))\w*"
     r"|^[\w.\-]{0,16}(?:\s?api)?(?:로|으로|가|이|를|을|의)?\s?(?:이용|사용|통해|활용)?(?:하여|해|해서)?\s?(?:생성|작성|만든|합성|번역|답변|증류)"
     r"|^[\w.\-]{0,16}(?:を(?:用い|使っ|使用し|利用し)て|で|により|による|が|の)[^。]{0,8}(?:生成|作成|合成|翻訳|応答|出力|蒸留)"
     r"|^[\w.\-]{0,16}[^。]{0,12}(?:生成|合成|翻译|撰写|标注|蒸馏)"

@@ -1,5 +1,7 @@
 """Detectors: wording that restricts use, licenses named in prose, and weights that leaked."""
 
+# ruff: noqa: E501 – patterns stand whole
+
 import re
 from collections.abc import Iterator
 
@@ -14,8 +16,8 @@ NONCOMMERCIAL = (
 )
 RESTRICTED = Pattern(
     rf"\b(?:{NONCOMMERCIAL})\b|"
-    r"\bresearch-only\b|\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|"
-    r"\bacademic (?:use|research|purposes?) only\b|"
+    r"\bresearch-only\b|\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b(?! (?:part|begin|start|show|focus|look)\w*)|"
+    r"\bacademic (?:use|research|purposes?) only\b(?! (?:part|begin|start|show|focus|look)\w*)|"
     r"\bonly (?:be )?(?:used |available |intended |released |permitted |"
     r"allowed )?for (?:\w+ ){0,3}?(?:research|academic|scientific)\b|"
     r"\bsolely for (?:\w+ ){0,2}?(?:research|academic|scientific)\b|\b(?:restricted|"
