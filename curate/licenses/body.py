@@ -13,7 +13,10 @@ MAX_SENTENCE = 500
 MAX_BLOCK = 4000
 TOKEN = Pattern(r"[a-z0-9]+")
 WORD_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_")
-ASCII_LOWER = {code: code + 32 for code in range(65, 91)}
+ASCII_LOWER = (
+    {code: code + 32 for code in range(65, 91)} | dict.fromkeys((0x2010, 0x2011, 0x2012, 0x2013), 45) | {0xA0: 32}
+)
+"""Lower case, and one kind of hyphen and blank, one character for one."""
 CODE = Pattern(
     r"```[ \t]*(?:python|py|bash|sh|shell|console|bibtex|bib|latex|tex|cpp|c\+\+|js|"
     r"javascript|java|html|powershell|cmd|rust|go)\b"

@@ -16,6 +16,10 @@ MAX_EVENTS = 120_000
 MAX_VALUES = 30_000
 NESTING_SIGNS = Pattern(r"^[ \t\-?:]{48,}", re.M)
 STRING, NULL = "tag:yaml.org,2002:str", "tag:yaml.org,2002:null"
+PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("str", "null", "bool", "int", "float", "timestamp", "merge", "value", "seq", "map")
+)
 
 Scalar = tuple[str, str]
 """Text as written, and what kind of value YAML takes it for: str, null, bool, float, …"""
@@ -117,7 +121,9 @@ def _collect(root: yaml.Node | None, front: FrontMatter, first_line: int) -> Non
             if isinstance(node, yaml.SequenceNode)
             else "mapping"
         )
-        name = str(key.value) if isinstance(key, yaml.ScalarNode) else ""
+        if not isinstance(key, yaml.ScalarNode) or key.tag not in PLAIN_TAGS:
+            raise ValueError("a key that is no plain text")
+        name = str(key.value)
         front.entries.append(
             Entry(name, Value(shape, tuple(scalars), tuple(keyed)), key.start_mark.line + first_line + 1)
         )
@@ -142,6 +148,8 @@ def _flatten(
     budget[0] -= 1
     if budget[0] < 0:
         raise ValueError(f"more than {MAX_VALUES} values once its aliases are followed")
+    if node.tag not in PLAIN_TAGS:
+        raise ValueError(f"the tag {node.tag[:60]!r} is none of plain YAML")
     if isinstance(node, yaml.ScalarNode):
         kind = "str" if node.tag == STRING else "null" if node.tag == NULL else node.tag.rsplit(":", 1)[-1]
         scalars.append((node.value, kind))
@@ -152,6 +160,8 @@ def _flatten(
             _flatten(item, scalars, keyed, budget, depth + 1)
     elif isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise ValueError("a key that is a list or mapping")
             start = len(scalars)
             _flatten(value, scalars, keyed, budget, depth + 1)
             keyed.extend((str(getattr(key, "value", "")), text) for text, _ in scalars[start:])

@@ -4,12 +4,15 @@ import re
 from collections.abc import Iterator
 
 from curate.licenses.body import Body, Place
+from curate.licenses.facts import Known
 from curate.licenses.lazy import Pattern
+from curate.licenses.prose_languages import WRITTEN_AFTER, WRITTEN_BEFORE
 from curate.licenses.statements import Reading, Statement, Topic, compares, is_about_another, says_no
 
 GENERATORS = ("gpt-4", "gpt4", "gpt 4", "gpt-3.5", "gpt3.5", "gpt 3.5", "chatgpt", "chat-gpt", "chat gpt", "gpt-3",
               "gpt3", "text-davinci", "davinci-003", "davinci", "openai", "gpt-generated",
-              "gpt-assisted", "gpt-5", "gpt-35")  # fmt: skip
+              "gpt-assisted", "gpt-5", "gpt-35", "openai o1", "openai o3", "o1-preview", "o1-mini", "o3-mini",
+              "o4-mini")  # fmt: skip
 OTHERS = ("claude", "gemini", "google bard", "palm 2", "palm-2", "bing chat", "copilot", "anthropic")
 COMPANIES = ("openai", "anthropic")
 MAX_SPANS = 60
@@ -22,9 +25,10 @@ MADE = (
 THINGS = (
     r"(?:outputs?|responses?|answers?|completions?|conversations?|dialogues?|dialogs?|chats?|generations?|instructions?|"
     r"data(?:sets?)?|samples?|examples?|stories|explanations?|reasoning traces|traces|labels|captions|entries|"
-    r"queries|questions|solutions|descriptions?|corpus|logs|interactions|replies|knowledge)"
+    r"queries|questions|solutions|descriptions?|corpus|logs|interactions|replies|knowledge|rationales?|rows|pairs|"
+    r"demonstrations?|texts?|reasoning)"
 )
-LINK = r"(?:by|from|with|using|via|through|of|involving|leveraging|employing)"
+LINK = r"(?:by|from|with|using|via|through|of|between|involving|leveraging|employing)"
 MADE_BEFORE = Pattern(
     rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$|"
     rf"\bsynthetic (?:\w+ )?{THINGS}\s*\(\W{{0,2}}$|\bteacher(?: model)?s?\W{{0,4}}(?:is |are |was )?\W{{0,4}}$"
@@ -53,6 +57,12 @@ ASKED_BEFORE = Pattern(
     r"call(?:ed|ing)|quer(?:ied|ying)|instruct(?:ed|ing))\b[^.;|]{0,50}$|(?:使用|利用|通过|用)[^。]{0,8}$"
 )
 TO_MAKE = Pattern(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
+ASKED_FOR = Pattern(rf"^[^.;|]{{0,20}}\bfor\s+(?:\w+\s+){{0,2}}{THINGS}\b")
+ITS_THINGS = Pattern(rf"^[^.;|]{{0,60}}\b(?:its|their|whose)\s+(?:own\s+)?{THINGS}\b")
+LEARNS = Pattern(r"\b(?:train\w*|learn\w*|tun(?:ed|ing)|fine-?tun\w*|distil\w*|imitat\w*|mimic\w*)\b")
+SUPPOSED = Pattern(
+    r"\b(?:if|when|should) (?:you|one|someone|users?|people)\b[^.;]{0,60}$|\byou (?:can|could|may|might)\b[^.;]{0,80}$"
+)
 RATED_BEFORE = Pattern(
     r"\b(?:rat(?:ed|ings?)|rank(?:ed|ings?)|preferences?|scor(?:ed|ing|es)|feedback|critiques?|reward\w*|judg(?:ed|e?ments?)|annotat\w+|"
     r"binari[sz]ed)\b[^.;|]{0,40}\b(?:by|from|with|using|of|via)\b[^.;|]{0,24}$"
@@ -119,8 +129,10 @@ def spans(body: Body, word: str) -> Iterator[tuple[int, int]]:
 def how_used(place: Place, word: str) -> Topic | None:
     """Whether the sentence tells of outputs used as training text, of ratings, or of neither."""
     before, after, sentence = place.before[-160:], place.after[:140], place.sentence
-    if compares(place) or (
-        EVALUATION.search(sentence) and not re.search(r"train|tun|dataset|distil|synthetic", sentence)
+    if (
+        SUPPOSED.search(before)
+        or compares(place)
+        or (EVALUATION.search(sentence) and not re.search(r"train|tun|dataset|distil|synthetic", sentence))
     ):
         return None
     if word in COMPANIES:
@@ -134,7 +146,10 @@ def how_used(place: Place, word: str) -> Topic | None:
         or MADE_AFTER.match(after)
         or USED_AFTER.match(after)
         or TRAINED_BEFORE.search(before)
-        or (ASKED_BEFORE.search(before) and TO_MAKE.match(after))
+        or (ASKED_BEFORE.search(before) and (TO_MAKE.match(after) or ASKED_FOR.match(after)))
+        or (ITS_THINGS.match(after) and LEARNS.search(sentence))
+        or WRITTEN_BEFORE.search(before)
+        or WRITTEN_AFTER.match(after)
     )
     return "outputs" if told else None
 
@@ -170,3 +185,33 @@ def named_data(reading: Reading) -> Iterator[Statement]:
             if linked or TRAINING.search(context) or DATA_HEADING.search(body.heading(start)):
                 yield Statement("data", word, place, known)
                 break
+
+
+DATA_LINK = Pattern(r"(?:huggingface\.co|hf\.co)/datasets/([\w.-]+(?:/[\w.-]+)?)")
+DATA_ID = Pattern(r"(?<![\w./:@-])[a-z0-9][\w.-]{1,60}/[\w.-]{2,80}(?![\w/])")
+MAX_IDS = 60
+
+
+def linked_data(reading: Reading) -> Iterator[Statement]:
+    """Data sets known by their ids, linked to or named as ``owner/name`` where training is told of."""
+    body = reading.body
+    seen: set[str] = {reading.name}
+    for pattern, is_link in ((DATA_LINK, True), (DATA_ID, False)):
+        for count, match in enumerate(pattern.finditer(body.low) if "/" in body.low else ()):
+            name = (match[1] if is_link else match[0]).rstrip(".")
+            if count >= MAX_IDS or name in seen:
+                continue
+            seen.add(name)
+            known = [one for one in reading.catalogue.lookup("datasets", name) if one.made_with or one.licenses]
+            if known:
+                yield from _told_of(reading, match.start(), match.end(), name, known[0], is_link=is_link)
+
+
+def _told_of(reading: Reading, start: int, end: int, name: str, known: Known, *, is_link: bool) -> Iterator[Statement]:
+    """The statement, unless the place denies it, compares, or tells of something else than training."""
+    place = reading.body.place(start, end)
+    if says_no(place) or compares(place) or is_about_another(reading, place) or EVALUATION.search(place.sentence):
+        return
+    heading = DATA_HEADING.search(reading.body.heading(start))
+    if TRAINING.search(place.sentence) or (is_link and heading):
+        yield Statement("data", name, place, known)

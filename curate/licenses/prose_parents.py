@@ -1,5 +1,7 @@
 """Detectors: what prose and merge recipes say a model was made from."""
 
+# ruff: noqa: E501 – patterns stand whole
+
 import re
 from collections.abc import Iterator
 
@@ -13,28 +15,30 @@ MAX_RECIPE = 40
 DERIVED = Pattern(
     r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
     r"deriv\w+|merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
-    r"quanti[sz]\w+|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
+    r"quanti[sz]\w+|quants?|gguf|ggml|gptq|awq|exl2|logits|learns?|learned|teacher|student|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
     r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|"
     r"foundation|parent|initial|original model|slerp|"
-    r"instruct\w*|further|basad\w|basead\w|basierend|based? sur|basé\w?)\b|基于|微调|"
-    r"底座|基座|на основе|ベース|기반)[^.;!?|]{0,70}$"
+    r"instruct\w*|further|restrictions|ajuste fino|ajustad\w|afinad\w|affinato|basad\w|basead\w|basier\w*|based? sur|basé\w?)\b|基于|微调|"
+    r"底座|基座|на основе|на базе|ベース|기반)[^.;!?|]{0,70}$"
 )
 DETERMINERS = (
-    r"(?:\w+['’]s |the |an? |our |official |original |pre-?trained |"
+    r"(?:(?:[\w.-]+ )?[\w.-]+['’]s |the |an? |our |official |original |pre-?trained |"
     r"meta(?:ai)?(?:'s)? |\[|`|\*|base |model |models |\(|"
     r"huggingface\.co/|https?://|[\w.-]+/|meta-)"
 )
 JOINED = Pattern(
-    r"(?:\b(?:on|of|from|upon|with|to|by|top|using|over|is|are|model|for|a|the|in|and|both|base|between|version|released?|en|em|auf|sur)\b|"
-    rf"基于|基于了|使用|为|用)[\W_]{{0,6}}{DETERMINERS}{{0,7}}[\W_]{{0,4}}$|[:=/,|]\s{{0,3}}[\W_]{{0,6}}(?:[\w.-]+/)?$|"
+    r"(?:\b(?:on|of|from|upon|with|to|by|top|using|over|is|are|model|for|a|the|in|and|both|base|between|version|released?|en|em|auf|sur|de|di|do|da|del|no|na|su|op|von)\b|"
+    rf"基于|基于了|使用|为|用|основе|базе)[\W_]{{0,6}}{DETERMINERS}{{0,7}}[\W_]{{0,4}}$|[:=/,|]\s{{0,3}}[\W_]{{0,6}}(?:[\w.-]+/)?$|"
     r"\b(?:original|base|finetuned|fine-tuned|tuned|trained|fine-?tun(?:e|ing)|pre-?training|quanti[sz](?:e|ed|ing)|prun(?:e|ed|ing)|"
-    r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|extend(?:ed|ing))\s+(?:\w+\s)?[\W_]{0,3}$"
+    r"distill(?:ed|ing)|abliterat(?:ed|ing)|merg(?:ed|ing)|adapt(?:ed|ing)|"
+    r"extend(?:ed|ing)|teacher(?: model)?)\s+(?:\w+\s)?[\W_]{0,3}$"
 )
 NOT_PARENT = Pattern(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
     r"\bollama|paper|report|recipe|eval|benchmark|implementation|codebase|repo\b|loader|inference|attention|structure|design|config|"
     r"hyper-?param|naming|community|^\W{0,2}(?:like|inspired)\b"
 )
+PACKED = Pattern(r"(?:gguf|ggml|gptq|awq|exl2|quants?|quanti[sz]ed)\b")
 OTHERS_BUILT = Pattern(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
@@ -42,7 +46,7 @@ OTHERS_BUILT = Pattern(
 HOLDS = Pattern(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
 KIND_AFTER = Pattern(
     r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
-    r"checkpoints?|merged?|gguf|gptq|awq|with extended|"
+    r"checkpoints?|merged?|gguf|gptq|awq|with (?:an? )?(?:extended|longer)|"
     r"further (?:pre-?)?trained|continued)\b"
 )
 NAMESAKE = Pattern(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
@@ -50,12 +54,12 @@ NAMESAKE = Pattern(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
 ONE_OF_SEVERAL = Pattern(r"\bfine-?tune\s\W{0,3}#\W{0,2}(?:&|and )")
 """``we finetune BLOOM & mT5`` tells of a family, of which the model at hand may be either."""
 PARENT_AFTER = Pattern(
-    r"^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|"
+    r"^[\w .,\-]{0,40}\bfurther (?:pre-?)?train|^[\w .\-)\]*`]{0,24}\b(?:as (?:the |our |its |a )?(?:base|backbone|"
     r"foundation|llm|language)|fine-?tun\w+|finetun\w+|"
     r"based\b(?! on)|is an auto-?regressive|derivative|weights? (?:fine|delta|are)|as a starting|をベース|기반)"
 )
 PARENT_LABEL = Pattern(
-    r"(?:base[ _-]?model|backbone|llm|parent|finetuned from(?: model)?|fine-tuned from|"
+    r"(?:base[ _-]?model|backbone|llm|parent|teacher(?: model)?|finetuned from(?: model)?|fine-tuned from|"
     r"language model|foundation model|base llm|"
     r"trained from|original model|基座模型|底座模型|ベースモデル)[^.;\n]{0,12}(?:[:=|：]|\bis\b)[^.;\n]{0,50}$"
 )
@@ -100,7 +104,7 @@ def is_parent(place: Place, heading: str) -> bool:
     before, after = place.before[-130:], place.after[:60]
     if NAMESAKE.search(before):
         return False
-    if says_no(place) or NOT_PARENT.search(after[:26]) or ASIDE_HEADING.search(heading):
+    if says_no(place) or NOT_PARENT.search(after[:26].partition(",")[0]) or ASIDE_HEADING.search(heading):
         return False
     if compares(place) or OTHERS_BUILT.search(before) or ONE_OF_SEVERAL.search(f"{before[-14:]}#{after[:4]}"):
         return False
@@ -111,7 +115,7 @@ def is_parent(place: Place, heading: str) -> bool:
     match = DERIVED.search(before)
     if match is None or JOINED.search(before) is None:
         return False
-    return NOT_PARENT.search(match[0]) is None
+    return PACKED.match(match[0]) is not None or NOT_PARENT.search(match[0]) is None
 
 
 def recipe_parents(body: Body, own: str) -> Iterator[tuple[str, int, bool]]:

@@ -1,10 +1,13 @@
 """Detectors: wording that restricts use, licenses named in prose, and weights that leaked."""
 
+# ruff: noqa: E501 – patterns stand whole
+
 import re
 from collections.abc import Iterator
 
 from curate.licenses.body import Body, Place
 from curate.licenses.lazy import Pattern
+from curate.licenses.prose_languages import FORBIDDEN, USE_NOUN_AFTER, USE_NOUN_BEFORE
 from curate.licenses.statements import Reading, Statement, is_about_another, says_no
 
 MAX_HITS = 40
@@ -13,20 +16,21 @@ NONCOMMERCIAL = (
 )
 RESTRICTED = Pattern(
     rf"\b(?:{NONCOMMERCIAL})\b|"
-    r"\bresearch-only\b|\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b|"
-    r"\bacademic (?:use|research|purposes?) only\b|"
+    r"\bresearch-only\b|\bresearch(?: and \w+)?(?: use| uses| purposes?| preview| usage)? only\b(?! (?:part|begin|start|show|focus|look)\w*)|"
+    r"\bacademic (?:use|research|purposes?) only\b(?! (?:part|begin|start|show|focus|look)\w*)|"
     r"\bonly (?:be )?(?:used |available |intended |released |permitted |"
     r"allowed )?for (?:\w+ ){0,3}?(?:research|academic|scientific)\b|"
     r"\bsolely for (?:\w+ ){0,2}?(?:research|academic|scientific)\b|\b(?:restricted|"
     r"limited) to (?:\w+ ){0,3}?(?:research|academic)\b|"
     r"\bfor (?:academic |scientific )?research (?:purposes? )?only\b|\bfor research purposes?\b|"
-    r"\b(?:prohibit\w*|forbid\w*|not (?:be )?(?:allow\w*|permit\w*|licensed|intended|used|"
-    r"available|for|suitable|use))\s+(?:\w+\s){0,4}?"
-    r"commercial(?:ly| use| purposes?)?\b|\bcommercial (?:use|usage|purposes?) (?:is|"
+    r"\b(?:prohibit\w*|forbid\w*|not (?:to )?(?:be )?(?:allow\w*|permit\w*|licensed|intended|used|"
+    r"available|for|suitable|use))[\s:]+(?:\w+\s){0,5}?"
+    r"commercial(?:ly| use| usage| purposes?)?\b|\bcommercial (?:use|usage|purposes?) (?:is|"
     r"are) (?:strictly )?(?:not|prohibited|forbidden)\b|"
     r"\bno commercial (?:use|usage)\b|\bcan ?not be used (?:for )?commercial\w*|"
     r"\bcommercial (?:use|licen[sc]e|usage)[^.\n]{0,60}(?:contact|apply|application|"
     r"e-?mail|request|authori[sz]ation|permission|fill)|"
+    rf"{FORBIDDEN}|"
     r"仅供(?:学术)?研究|仅用于(?:学术)?研究|不得用于(?:任何)?商业|禁止商用|非商用|非商业|商用利用不可|商用不可|비상업"
 )
 RESTRICTED_STEMS = (
@@ -40,6 +44,13 @@ RESTRICTED_STEMS = (
     "商",
     "研究",
     "비상업",
+    "営利",
+    "상업",
+    "비영리",
+    "연구",
+    "исследоват",
+    "学术",
+    "科研",
 )
 BOTH = Pattern(
     r"\bcommercial\w* (?:use |purposes? |applications? )?(?:and|or|/|as well as|&) ?(?:for )?non|"
@@ -52,6 +63,7 @@ LICENSE_WORDS = Pattern(
     r"can not|cc[- ]by|copyright|comply|agreement|usage"
 )
 ADVISED = Pattern(r"\b(?:only|solely|intended|released?|strictly|purely|provided|meant|exclusively)\b")
+BINDS = Pattern(r"\b(?:can|may|must|shall)\s+$")
 DATA_IS = Pattern(r"\bdata\w*\b[^.]{0,40}\b(?:is|are|has|have|under|with)\b[^.]{0,30}$")
 USE_WORDS = Pattern(
     r"^\W{0,3}(?:\w+\W+){0,2}?(?:use\w*|usage|purposes?|research\w*|licen[sc]\w*|only|basis|academic\w*|projects?|application\w*|terms?|data\w*|"
@@ -72,6 +84,7 @@ NAMED_LICENSE = Pattern(
 )
 LICENSE_STEMS = ("cc-by", "cc by", "ccby", "attribution", "gpl", "rail", "licens", "licenc", "gemma terms", "qianwen")
 GRANTS = Pattern(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
+DATA_IS_UNDER = Pattern(r"\bdata ?(?:sets?)?\b[^.]{0,60}\b(?:is|are|under)\W{1,3}$")
 OF_TOOLS = Pattern(
     r"\b(?:code|repository|repo|script|library|software|images?|photo|documentation|paper|docs)\b[^.;|]{0,60}$"
 )
@@ -112,9 +125,13 @@ def _is_hard(wording: str, place: Place, body: Body) -> bool | None:
         return None
     if wording.startswith(("restricted", "limited", "solely", "research-only")):
         return True
+    if wording.startswith("only") and BINDS.search(place.before):
+        return True
     if re.match(rf"(?:{NONCOMMERCIAL})$", wording):
         told = (
-            USE_WORDS.match(place.after)
+            USE_NOUN_AFTER.match(place.after)
+            or USE_NOUN_BEFORE.search(place.before)
+            or USE_WORDS.match(place.after)
             or DATA_IS.search(place.before)
             or LICENSE_WORDS.search(rest)
             or "licen" in body.heading(place.start)
@@ -136,7 +153,8 @@ def named_licenses(reading: Reading) -> Iterator[Statement]:
         if count > MAX_HITS:
             return
         place = body.place(match.start(), match.end())
-        if not (GRANTS.search(place.sentence) or "licen" in body.heading(match.start())):
+        told = GRANTS.search(place.sentence) or DATA_IS_UNDER.search(place.before)
+        if not (told or "licen" in body.heading(match.start())):
             continue
         if says_no(place) or is_about_another(reading, place):
             continue

@@ -38,6 +38,8 @@ NEGATION = Pattern(
     r"rather than|instead of|unlike|except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
     r"filter(?:ed|ing)? (?:out|for|by))\b(?! only)[^.;:]{0,60}$"
 )
+IN_THE = Pattern(r"\b(?<=d[oa] )n[oa]s?\b|\bnot only\b")
+"""``baseado no`` is Portuguese for based on the."""
 COMPARISON = Pattern(
     r"\b(?:compar\w+|outperform\w*|surpass\w*|beat(?:s|ing)?|better|worse|versus|vs|on par|rival\w*|close to|exceed\w*|"
     r"match(?:es|ing)?|competitive|evaluat\w+|benchmark\w*|leaderboard|win rate|scores?|"
@@ -54,7 +56,7 @@ OTHER_MODEL = Pattern(
 
 def says_no(place: Place) -> bool:
     """Whether what stands before the span denies it."""
-    return NEGATION.search(place.before[-90:]) is not None
+    return NEGATION.search(IN_THE.sub(" ", place.before[-90:])) is not None
 
 
 def compares(place: Place) -> bool:

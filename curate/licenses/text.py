@@ -5,7 +5,7 @@ Each is a function from a reading to statements, each with its sentence; a state
 
 from collections.abc import Callable, Iterator
 
-from curate.licenses.prose_outputs import named_data, service_terms, trained_on_outputs
+from curate.licenses.prose_outputs import linked_data, named_data, service_terms, trained_on_outputs
 from curate.licenses.prose_parents import named_parents
 from curate.licenses.prose_terms import leaked_weights, named_licenses, restricted_use
 from curate.licenses.statements import Reading, Statement
@@ -16,6 +16,7 @@ DETECTORS: dict[str, Callable[[Reading], Iterator[Statement]]] = {
         trained_on_outputs,
         service_terms,
         named_data,
+        linked_data,
         named_parents,
         restricted_use,
         named_licenses,
