@@ -72,6 +72,11 @@ class LineageNode(Value):
     sha256: str = ""
     """Digest of the card."""
 
+    @property
+    def is_unread_data(self) -> bool:
+        """Nobody read this data set and nothing is known against it: it decided nothing, which is not an allow."""
+        return self.kind == "dataset" and self.status == "missing" and self.verdict is Verdict.ALLOW
+
 
 class LineageLink(Value):
     """A child and what it was made from."""

@@ -126,7 +126,8 @@ def _branch(tree: TreeNode, depth: int) -> list[str]:
     told.append(plain(tree.node.license, 80) or "no license named")
     told += {"missing": ["could not be read"], "known": ["from the catalogue, no card read"]}.get(tree.node.status, [])
     told += ["shown elsewhere"] if tree.is_repeat else []
-    line = f"{'  ' * depth}- {_badge(tree.node.verdict)} **{plain(tree.node.ref, 200)}** ({'; '.join(told)})"
+    sign = "– not read" if tree.node.is_unread_data else _badge(tree.node.verdict)
+    line = f"{'  ' * depth}- {sign} **{plain(tree.node.ref, 200)}** ({'; '.join(told)})"
     return [line, *(below for parent in tree.parents for below in _branch(parent, depth + 1))]
 
 

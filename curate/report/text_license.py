@@ -116,6 +116,8 @@ def _tree(decision: Decision) -> Iterator[str]:
 def _node(node: LineageNode) -> str:
     """One member."""
     licensed = f" [{printable(node.license, 60)}]" if node.license else ""
+    if node.is_unread_data:
+        return f"· {printable(node.ref, 120)}{licensed} not read, decides nothing"
     return f"{SIGNS[node.verdict]} {printable(node.ref, 120)}{licensed} {node.status}"
 
 
