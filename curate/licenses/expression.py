@@ -11,6 +11,14 @@ from curate.licenses.lazy import Pattern
 OPERATOR = Pattern(r"[()]|\b(?:OR|AND|WITH)\b|\b(?:or|and|with)\b(?=\s+\S+\Z|\s+\()")
 SEPARATOR = Pattern(r"\s*[,;|]\s*|\s+\+\s+|\s+&\s+")
 MAX_ALTERNATIVES = 64
+EXCEPTIONS = frozenset({
+    "classpath-exception-2.0", "llvm-exception", "gcc-exception-2.0", "gcc-exception-3.1", "autoconf-exception-2.0",
+    "autoconf-exception-3.0", "bison-exception-2.2", "font-exception-2.0", "linux-syscall-note", "libtool-exception",
+    "openjdk-assembly-exception-1.0", "qt-gpl-exception-1.0", "universal-foss-exception-1.0", "u-boot-exception-2.0",
+    "wxwindows-exception-3.1", "swift-exception", "lgpl-3.0-linking-exception", "gpl-3.0-linking-exception",
+    "gpl-cc-1.0",
+})  # fmt: skip
+"""SPDX exceptions, each of which grants more than its license alone; anything else after WITH makes it unknown."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ def _parse(text: str, catalogue: Catalogue) -> Alternatives:
     licensing = license_expression.Licensing()
     try:
         tree = licensing.parse(text)
-    except (license_expression.ExpressionError, AttributeError, TypeError, RecursionError):
+    except (license_expression.ExpressionError, AttributeError, TypeError, ValueError, LookupError, RecursionError):
         return ((Named(text, ()),),)
     return ((Named(text, ()),),) if tree is None else _alternatives(tree, catalogue)
 
@@ -66,6 +74,9 @@ def _alternatives(node: object, catalogue: Catalogue) -> Alternatives:
         return tuple(choice for part in arguments for choice in _alternatives(part, catalogue))[:MAX_ALTERNATIVES]
     if operator.strip() == "AND":
         return combine(_alternatives(part, catalogue) for part in arguments)
+    exception = str(getattr(getattr(node, "exception_symbol", None), "key", ""))
+    if exception and exception.lower() not in EXCEPTIONS:
+        return ((Named(str(node), ()),),)
     license_symbol = getattr(node, "license_symbol", node)
     key = str(getattr(license_symbol, "key", license_symbol))
     return ((Named(str(node), catalogue.find(key)),),)

@@ -30,8 +30,9 @@ class Cleaned:
 @lru_cache(maxsize=4096)
 def clean(value: str) -> Cleaned:
     """The value as a reader would take it, and whether it contained characters that deceive."""
+    value = value.strip(" \t\r\n")
     if value.isascii() and value.isprintable():
-        return Cleaned(value.strip())
+        return Cleaned(value)
     odd: list[str] = []
     kept = []
     for char in value:

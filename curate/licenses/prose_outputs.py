@@ -1,5 +1,7 @@
 """Detectors: training text written or rated by hosted models, and data sets known for it."""
 
+# ruff: noqa: E501 – patterns stand whole
+
 import re
 from collections.abc import Iterator
 
@@ -31,7 +33,7 @@ THINGS = (
 LINK = r"(?:by|from|with|using|via|through|of|between|involving|leveraging|employing)"
 MADE_BEFORE = Pattern(
     rf"\b{MADE}\b[^.;|]{{0,60}}?\b{LINK}\b[^.;|]{{0,36}}$|\b{THINGS}\s+(?:\w+\s+){{0,3}}{LINK}\b[^.;|]{{0,24}}$|由[^。]{{0,12}}$|"
-    rf"\bsynthetic (?:\w+ )?{THINGS}\s*\(\W{{0,2}}$|\bteacher(?: model)?s?\W{{0,4}}(?:is |are |was )?\W{{0,4}}$"
+    rf"\bdistil(?:l|ls|led|ling|s)?\W{{1,3}}(?:the )?$|\bsynthetic (?:\w+ )?{THINGS}\s*\(\W{{0,2}}$|\bteacher(?: model)?s?\W{{0,4}}(?:is |are |was )?\W{{0,4}}$"
 )
 MADE_BY = Pattern(
     rf"\b{THINGS}\b[^.;|]{{0,50}}\b{MADE}\b[^.;|]{{0,40}}\b(?:by|from|with|using|via|through)\b[^.;|]{{0,24}}$"
@@ -52,16 +54,22 @@ USED_AFTER = Pattern(
     rf"(?:to|for|as)\s+(?:\w+\s+){{0,3}}{MADE}"
 )
 ASKED_BEFORE = Pattern(
-    r"\b(?:used|using|we (?:also |then |first )?use|prompt(?:ed|ing)|ask(?:ed|ing)|leverag(?:ed|"
+    r"\b(?:used|using|we (?:also |then |first )?(?:use|employ|ask|prompt|query)|prompt(?:ed|ing)|ask(?:ed|ing)|leverag(?:ed|"
     r"ing)|employ(?:ed|ing)|utili[sz](?:ed|ing)|with|via|"
     r"call(?:ed|ing)|quer(?:ied|ying)|instruct(?:ed|ing))\b[^.;|]{0,50}$|(?:使用|利用|通过|用)[^。]{0,8}$"
 )
-TO_MAKE = Pattern(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
+TO_MAKE = Pattern(rf"^[^.;|]{{0,40}}\b(?:to|for|and|that|which|we|i|they)\s+(?:\w+\s+){{0,2}}{MADE}|^[^。]{{0,10}}生成")
 ASKED_FOR = Pattern(rf"^[^.;|]{{0,20}}\bfor\s+(?:\w+\s+){{0,2}}{THINGS}\b")
 ITS_THINGS = Pattern(rf"^[^.;|]{{0,60}}\b(?:its|their|whose)\s+(?:own\s+)?{THINGS}\b")
 LEARNS = Pattern(r"\b(?:train\w*|learn\w*|tun(?:ed|ing)|fine-?tun\w*|distil\w*|imitat\w*|mimic\w*)\b")
 SUPPOSED = Pattern(
     r"\b(?:if|when|should) (?:you|one|someone|users?|people)\b[^.;]{0,60}$|\byou (?:can|could|may|might)\b[^.;]{0,80}$"
+)
+WRITTEN_BY = Pattern(
+    rf"\b{THINGS}\s+(?:\w+\s+){{0,2}}(?:generated|written|produced|created|synthesi[sz]ed|answered)\s+(?:by|from|with|using)\W{{0,4}}$"
+)
+DETECTED = Pattern(
+    r"\b(?:detect\w*|distinguish\w*|identif(?:y|ies|ying)|classif(?:y|ies|ying)|discriminat\w+|recogni[sz]\w+)\b[^.;]{0,30}$"
 )
 RATED_BEFORE = Pattern(
     r"\b(?:rat(?:ed|ings?)|rank(?:ed|ings?)|preferences?|scor(?:ed|ing|es)|feedback|critiques?|reward\w*|judg(?:ed|e?ments?)|annotat\w+|"
@@ -85,10 +93,13 @@ TRAINING = Pattern(
 DATA_HEADING = Pattern(
     r"train|data|sft|dpo|tun|source|mixture|corpus|method|recipe|detail|procedure|descri|about|overview|summary|intro|训练|数据"
 )
+DATA_OF = Pattern(
+    r"\b(?:conversations?|cleaned|filtered|subset|translat\w+|versions?|derived|dialogues?|collected|extracted|prompts|pairs|turns|combin\w+|split)\b"
+)
 DATA_NOT = Pattern(
     r"^[\W_]{0,3}(?:'s |[- _]?(?:like |style[d]? )?)?(?:prompt|format|template|"
     r"style[d]?\b|eval|chat template|bench|syntax|tokens?|"
-    r"instruct(?:ion)? (?:format|template|prompt))|^\W{0,3}(?:models?|7b|13b|arena|ui\b|webui|vicuna prompt)\b"
+    r"instruct(?:ion)? (?:format|template|prompt)|(?:[- ]lora)?(?:['’]s)?[\s\w]{0,12}\b(?:code|codebase|scripts?|repo|repository|trainer)\b)|^\W{0,3}(?:models?|7b|13b|arena|ui\b|webui|vicuna prompt)\b"
 )
 
 
@@ -137,6 +148,10 @@ def how_used(place: Place, word: str) -> Topic | None:
         return None
     if word in COMPANIES:
         return "outputs" if MADE_BY.search(before) and "webtext" not in sentence else None
+    if DETECTED.search(before):
+        return None
+    if WRITTEN_BY.search(before):
+        return "outputs"
     if RATED_BEFORE.search(before) or RATED_AFTER.match(after):
         return "ratings"
     if word in ("gpt-generated", "gpt-assisted"):
@@ -182,7 +197,8 @@ def named_data(reading: Reading) -> Iterator[Statement]:
                 continue
             linked = re.search(r"huggingface\.co/datasets/[\w./-]*$", place.before) is not None
             context = f"{place.sentence} {body.table_head(start)}"
-            if linked or TRAINING.search(context) or DATA_HEADING.search(body.heading(start)):
+            is_of = reading.is_dataset and DATA_OF.search(context) is not None
+            if linked or is_of or TRAINING.search(context) or DATA_HEADING.search(body.heading(start)):
                 yield Statement("data", word, place, known)
                 break
 

@@ -14,7 +14,7 @@ MAX_SPANS = 25
 MAX_RECIPE = 40
 DERIVED = Pattern(
     r"(?:\b(?:fine[- ]?tun\w*|train\w*|built|build\w*|bas(?:ed|ing)|base|initiali[sz]\w*|"
-    r"deriv\w+|merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
+    r"deriv\w+|(?:franken)?merg\w+|combin\w+|connect\w+|integrat\w+|adapt\w*|extend\w*|continu\w+|"
     r"quanti[sz]\w+|quants?|gguf|ggml|gptq|awq|exl2|logits|learns?|learned|teacher|student|distill?\w*|convert\w*|conversion|versions?|variants?|upgrade\w*|modif\w+|lora|qlora|adapters?|deltas?|weights?|"
     r"checkpoints?|start\w*|prun\w+|compress\w+|abliterat\w+|tuned|power\w*|backbone|"
     r"foundation|parent|initial|original model|slerp|"
@@ -23,7 +23,7 @@ DERIVED = Pattern(
 )
 DETERMINERS = (
     r"(?:(?:[\w.-]+ )?[\w.-]+['’]s |the |an? |our |official |original |pre-?trained |"
-    r"meta(?:ai)?(?:'s)? |\[|`|\*|base |model |models |\(|"
+    r"meta(?:ai)?(?:'s)? |two |three |four |several |multiple |many |\[|`|\*|base |model |models |\(|"
     r"huggingface\.co/|https?://|[\w.-]+/|meta-)"
 )
 JOINED = Pattern(
@@ -36,17 +36,20 @@ JOINED = Pattern(
 NOT_PARENT = Pattern(
     r"architect\w*|tokeni[sz]er|vocab\w*|format|template|style|prompt|licen[sc]e|compatible|\.cpp|cpp\b|index\b|factory|file\b|llamafied|"
     r"\bollama|paper|report|recipe|eval|benchmark|implementation|codebase|repo\b|loader|inference|attention|structure|design|config|"
-    r"hyper-?param|naming|community|^\W{0,2}(?:like|inspired)\b"
+    r"hyper-?param|\bcode\b|scripts?\b|naming|community|^\W{0,2}(?:like|inspired)\b"
 )
+CODE_OF = Pattern(r"\b(?:code(?:base)?|scripts?|repo(?:sitory)?|framework) (?:of|from|by) (?:the )?$")
 PACKED = Pattern(r"(?:gguf|ggml|gptq|awq|exl2|quants?|quanti[sz]ed)\b")
 OTHERS_BUILT = Pattern(
     r"\b(?:projects?|applications?|librar(?:y|ies)|tools?|other models|many models|frameworks?|works|researchers|"
     r"people|developers)\b[^.;]{0,50}$"
 )
-HOLDS = Pattern(r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}$")
+HOLDS = Pattern(
+    r"\b(?:contains?|provides?|hosts?|this is|repo(?:sitory)? (?:for|of))\b[^.;]{0,40}$|^[\W_]{0,4}(?:an? )?$"
+)
 KIND_AFTER = Pattern(
     r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
-    r"checkpoints?|merged?|gguf|gptq|awq|with (?:an? )?(?:extended|longer)|"
+    r"checkpoints?|merged?|(?:model |llm )?(?:fine-?)?tuned|gguf|gptq|awq|with (?:an? )?(?:extended|longer)|"
     r"further (?:pre-?)?trained|continued)\b"
 )
 NAMESAKE = Pattern(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")
@@ -102,7 +105,7 @@ def named_parents(reading: Reading) -> Iterator[Statement]:
 def is_parent(place: Place, heading: str) -> bool:
     """Whether the sentence says that the model was made from what the span names."""
     before, after = place.before[-130:], place.after[:60]
-    if NAMESAKE.search(before):
+    if NAMESAKE.search(before) or CODE_OF.search(before):
         return False
     if says_no(place) or NOT_PARENT.search(after[:26].partition(",")[0]) or ASIDE_HEADING.search(heading):
         return False

@@ -25,9 +25,9 @@ RESTRICTED = Pattern(
     r"\bfor (?:academic |scientific )?research (?:purposes? )?only\b|\bfor research purposes?\b|"
     r"\b(?:prohibit\w*|forbid\w*|not (?:to )?(?:be )?(?:allow\w*|permit\w*|licensed|intended|used|"
     r"available|for|suitable|use))[\s:]+(?:\w+\s){0,5}?"
-    r"commercial(?:ly| use| usage| purposes?)?\b|\bcommercial (?:use|usage|purposes?) (?:is|"
-    r"are) (?:strictly )?(?:not|prohibited|forbidden)\b|"
-    r"\bno commercial (?:use|usage)\b|\bcan ?not be used (?:for )?commercial\w*|"
+    r"commercial(?:ly| use| usage| purposes?)?\b|\bcommercial (?:use|usage|purposes?)(?: of [\w ]{1,30}?)? (?:is|"
+    r"are) (?:strictly )?(?:not|never|prohibited|forbidden)\b|"
+    r"\bno commercial (?:use|usage)\b|\bcan ?not (?:be )?used? (?:it |this |these |them |the )?(?:\w+ )?(?:for )?commercial\w*|"
     r"\bcommercial (?:use|licen[sc]e|usage)[^.\n]{0,60}(?:contact|apply|application|"
     r"e-?mail|request|authori[sz]ation|permission|fill)|"
     rf"{FORBIDDEN}|"
@@ -77,12 +77,24 @@ NAMED_LICENSE = Pattern(
     r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|"
     r"attribution[- ]non-?commercial|attribution[- ]share-?alike|"
     r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|"
-    r"\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e))|"
+    r"\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e|acceptable use policy))|"
     r"(?P<gemma>gemma (?:terms of use|licen[sc]e))|(?P<rail>open ?rail(?:\+\+)?(?:-m)?)\b|"
     r"(?P<yi>yi (?:series )?(?:models )?(?:community )?licen[sc]e)|"
     r"(?P<qwen>tongyi qianwen|qwen licen[sc]e|qianwen licen[sc]e)"
 )
-LICENSE_STEMS = ("cc-by", "cc by", "ccby", "attribution", "gpl", "rail", "licens", "licenc", "gemma terms", "qianwen")
+LICENSE_STEMS = (
+    "cc-by",
+    "cc by",
+    "ccby",
+    "attribution",
+    "gpl",
+    "rail",
+    "licens",
+    "licenc",
+    "gemma terms",
+    "qianwen",
+    "acceptable use",
+)
 GRANTS = Pattern(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
 DATA_IS_UNDER = Pattern(r"\bdata ?(?:sets?)?\b[^.]{0,60}\b(?:is|are|under)\W{1,3}$")
 OF_TOOLS = Pattern(

@@ -191,7 +191,7 @@ def test_prose_that_only_mentions_is_let_pass(judge, body):
     assert decision.verdict.value == "allow", [found.message for found in decision.findings]
 
 
-@pytest.mark.parametrize("body", REVIEWED, ids=lambda body: body[:50])
+@pytest.mark.parametrize("body", [*REVIEWED, *SENTENCES["review"]], ids=lambda body: body[:50])
 def test_prose_that_asks_for_a_person_is_reviewed(judge, body):
     decision = judge("a/one", {"a/one": APACHE + body})
     assert decision.verdict.value == "review", [found.message for found in decision.findings]
