@@ -34,13 +34,23 @@ from curate.distillation.trainer import Trainer
 LADDER = {
     "CE": {"task": 1, "kd": 0},
     "+ KD": {"task": 1, "kd": 1},
-    "+ feature 1": {"task": 1, "kd": 1, "feature": 1},
-    "+ attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1},
-    "+ attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1},
-    "auto, both 0.1": {"task": 1, "kd": 1, "feature": 0.1, "attention": 0.1, "balance": "auto"},
-    "auto, both 0.3": {"task": 1, "kd": 1, "feature": 0.3, "attention": 0.3, "balance": "auto"},
-    "auto, both 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1, "balance": "auto"},
+    "off: + feature 1": {"task": 1, "kd": 1, "feature": 1, "balance": "off"},
+    "off: + attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1, "balance": "off"},
+    "off: + attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1, "balance": "off"},
+    "auto: + feature 1": {"task": 1, "kd": 1, "feature": 1},
+    "auto: + attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1},
+    "auto: + attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1},
 }
+BELOW = {
+    "+ KD": "CE",
+    "off: + feature 1": "+ KD",
+    "off: + attention 0.1": "off: + feature 1",
+    "off: + attention 1": "off: + feature 1",
+    "auto: + feature 1": "+ KD",
+    "auto: + attention 0.1": "auto: + feature 1",
+    "auto: + attention 1": "auto: + feature 1",
+}
+"""The rung before each."""
 
 
 @dataclasses.dataclass
@@ -145,12 +155,10 @@ def main():
             factors = ", ".join(f"{term} {value:.3g}" for term, value in trainer.balance.factors.items())
             print(f"{name:18} seed {seed} {cells[-1]}  {factors}  {wall:.0f} s", file=sys.stderr, flush=True)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {factors} |")
-    names = options.rungs
     ratios = "; ".join(
-        f"{names[place + 1]} ÷ {name}: "
-        + ", ".join(f"{kept[names[place + 1], seed] / kept[name, seed]:.3f}" for seed in options.seeds)
-        for place, name in enumerate(names[:3])
-        if place + 1 < len(names)
+        f"{name} ÷ {below}: " + ", ".join(f"{kept[name, seed] / kept[below, seed]:.3f}" for seed in options.seeds)
+        for name, below in BELOW.items()
+        if {name, below} <= set(options.rungs)
     )
     head = (
         f"Teacher: {options.teacher}; layers {list(ground.layers)} kept; {options.steps} steps, {tokens:,} tokens "
