@@ -102,15 +102,15 @@ class SentenceTransformerEmbedder:
 
 
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; rows of length 0 stay 0; a row that is not finite is refused."""
+    """The same array with rows of length 1; rows of length 0 stay 0; a row that is not finite is refused."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths[:, 0]))[0])
         raise PromptsError(f"the embedder gave a vector that is not finite, for text {row + 1}", hint="try another")
-    unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return unit
+    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+    return vectors
 
 
 def static_folder() -> Path:

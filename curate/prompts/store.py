@@ -11,6 +11,7 @@ from curate.artifact import atomic_file
 from curate.errors import PromptsError
 from curate.progress import Progress, silent
 from curate.prompts.embed import Embedder
+from curate.prompts.results import EmbedderRef
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +43,16 @@ class VectorStore:
                 new.setdefault(key, text)
         if new:
             first = len(self.vectors)
-            self.vectors = np.concatenate([self.vectors, self.embedder.encode(list(new.values()), progress=progress)])
+            made = checked(self.embedder.encode(list(new.values()), progress=progress), len(new), self.embedder.ref)
+            self.vectors = np.concatenate([self.vectors, made]) if first else made
             self.rows.update({key: first + number for number, key in enumerate(new)})
             if self.path is not None:
                 self._save(self.path)
-        found: np.ndarray = self.vectors[np.fromiter((self.rows[key] for key in keys), dtype=np.int64, count=len(keys))]
-        return found
+        found = np.fromiter((self.rows[key] for key in keys), dtype=np.int64, count=len(keys))
+        if len(found) == len(self.vectors) and np.array_equal(found, np.arange(len(found))):
+            return read_only(self.vectors)
+        vectors: np.ndarray = self.vectors[found]
+        return vectors
 
     def _load(self, path: Path) -> None:
         import numpy as np
@@ -68,6 +73,30 @@ class VectorStore:
         with atomic_file(path) as stream:
             np.save(stream, np.frombuffer(b"".join(self.rows), dtype=np.uint8).reshape(-1, HASH_BYTES))
             np.save(stream, self.vectors)
+
+
+def checked(vectors: np.ndarray, rows: int, ref: EmbedderRef) -> np.ndarray:
+    """What an embedder gave, if it is finite and of the shape it promised.
+
+    Raises:
+        PromptsError: it is not.
+    """
+    import numpy as np
+
+    if vectors.shape != (rows, ref.dimensions):
+        raise PromptsError(f"embedder {ref.spec}: gave {vectors.shape} for {(rows, ref.dimensions)}", hint="try another")
+    wrong = ~np.isfinite(vectors.sum(axis=1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0]) + 1
+        raise PromptsError(f"embedder {ref.spec}: a vector that is not finite, for text {row}", hint="try another")
+    return vectors
+
+
+def read_only(vectors: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to."""
+    view = vectors.view()
+    view.flags.writeable = False
+    return view
 
 
 def hash_text(text: str) -> bytes:
