@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from curate.artifact import atomic_file
 from curate.errors import PromptsError
 from curate.progress import Progress, silent
-from curate.prompts.embed import Embedder
+from curate.prompts.embed import BFLOAT16, Embedder
 from curate.prompts.results import EmbedderRef
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ class VectorStore:
         self.embedder = embedder
         self.rows: dict[bytes, int] = {}
         self.vectors = np.zeros((0, embedder.ref.dimensions), dtype=np.float32)
-        self.path = None if folder is None or embedder.is_cheap else folder / f"{embedder.ref.sha256[:16]}.npy"
+        precision = "-bfloat16" if embedder.ref.name.endswith(BFLOAT16) else ""
+        name = f"{embedder.ref.sha256[:16]}{precision}.npy"
+        self.path = None if folder is None or embedder.is_cheap else folder / name
         if self.path is not None and self.path.is_file():
             self._load(self.path)
 
