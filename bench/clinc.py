@@ -71,8 +71,9 @@ def shift_linearity(encode):
                 values.append(sqrt_mmd(Compared(mixed, inside[order[:1000]], seed)).value)
             found.append(np.corrcoef(shares, values)[0, 1] ** 2)
         rows.append([name, *(f"{value:.4f}" for value in found), "holds" if min(found) >= 0.99 else "does not hold"])
-    return "## √MMD² against the share of another task\n\nNine shares from 0 to 1, 1,000 rows, R² for three seeds\n\n" + (
-        markdown(["mixed in", "seed 0", "seed 1", "seed 2", "bar 0.99"], rows)
+    return (
+        "## √MMD² against the share of another task\n\nNine shares from 0 to 1, 1,000 rows, R² for three seeds\n\n"
+        + (markdown(["mixed in", "seed 0", "seed 1", "seed 2", "bar 0.99"], rows))
     )
 
 
@@ -87,7 +88,9 @@ def false_alarms(encode):
         alarms += permutation_p(sqrt_mmd(seen)) < 0.05
     share = alarms / DRAWS
     holds = "holds" if 0.02 <= share <= 0.08 else "does not hold"
-    return f"## False alarms\n\n{share:.1%} of {DRAWS} null draws (200 rows a side) have p < 0.05; bar 2 to 8 %: {holds}"
+    return (
+        f"## False alarms\n\n{share:.1%} of {DRAWS} null draws (200 rows a side) have p < 0.05; bar 2 to 8 %: {holds}"
+    )
 
 
 def skewed_pool(rows, seed):

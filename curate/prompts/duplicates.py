@@ -7,6 +7,7 @@ similar rows do not pull each other out.
 from __future__ import annotations
 
 import re
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -75,10 +76,12 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
     rank = work.rank()
-    ordered = [forms[row] for row in rank]
-    signed = signatures(ordered, progress=work.progress)
-    pairs, estimates = likely_pairs(signed, candidate_pairs(signed), jaccard_at_least)
-    return keep_first(work, rank, pairs, estimates, judge)
+    signed = signatures([forms[row] for row in rank], progress=work.progress)
+
+    def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return likely_pairs(signed[places], candidate_pairs(signed[places]), jaccard_at_least)
+
+    return drop_until_none(work, rank, find, judge)
 
 
 def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Gone]:
@@ -102,16 +105,11 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
                 return None
         return "the same meaning", cosine
 
-    gone: list[Gone] = []
-    while True:
-        vectors = work.vectors(work.prompts, rank)
-        pairs, cosines = similar_pairs(vectors, threshold, cells=cells, progress=work.progress)
-        more = keep_first(work, rank, pairs, cosines, judge)
-        if not more:
-            return gone
-        gone += more
-        dropped = {one.row for one in more}
-        rank = [row for row in rank if row not in dropped]
+    def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        vectors = work.vectors(work.prompts, [rank[place] for place in places.tolist()])
+        return similar_pairs(vectors, threshold, cells=cells, progress=work.progress)
+
+    return drop_until_none(work, rank, find, judge)
 
 
 def contrasts_first(work: Work, forms: list[str]) -> list[int]:
@@ -127,6 +125,44 @@ def contrasts_first(work: Work, forms: list[str]) -> list[int]:
     has_twin = [len(seen.get(mask, ())) > 1 for mask in masked]
     severity = work.severities()
     return sorted(range(len(forms)), key=lambda row: (severity[row], not has_twin[row], row))
+
+
+def drop_until_none(
+    work: Work,
+    rank: list[int],
+    find: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    judge: Callable[[int, int, float], Reason | None],
+) -> list[Gone]:
+    """Search what is left again until nothing goes, so that a second run of the filter finds nothing either.
+
+    Args:
+        work: the job.
+        rank: the row at each place of the ranking.
+        find: candidate pairs among some places of the ranking, and how similar they are.
+        judge: the reason and score of a pair of rows; a pair is asked once.
+    """
+    import numpy as np
+
+    refused = array("q")
+    rows = np.asarray(rank, dtype=np.int64)
+    places = np.arange(len(rank))
+    gone: list[Gone] = []
+
+    def asked(first: int, second: int, similar: float) -> Reason | None:
+        found = judge(first, second, similar)
+        if found is None:
+            refused.append(first * len(rank) + second)
+        return found
+
+    while True:
+        pairs, similar = find(places)
+        pairs = places[pairs]
+        is_new = ~np.isin(rows[pairs[:, 0]] * len(rank) + rows[pairs[:, 1]], np.array(refused, dtype=np.int64))
+        more = keep_first(work, rank, pairs[is_new], similar[is_new], asked)
+        if not more:
+            return gone
+        gone += more
+        places = places[~np.isin(rows[places], [one.row for one in more])]
 
 
 def keep_first(

@@ -15,7 +15,7 @@ SHINGLE = 4
 """One typing error touches four shingles; with 5-grams fewer mistyped twins are found (docs/metrics.md)."""
 PERMUTATIONS = 128
 BANDS = 32
-BATCH = 20_000
+BATCH = 5_000
 LAGS = 8
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 

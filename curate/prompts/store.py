@@ -86,7 +86,9 @@ def checked(vectors: np.ndarray, rows: int, ref: EmbedderRef) -> np.ndarray:
     import numpy as np
 
     if vectors.shape != (rows, ref.dimensions):
-        raise PromptsError(f"embedder {ref.spec}: gave {vectors.shape} for {(rows, ref.dimensions)}", hint="try another")
+        raise PromptsError(
+            f"embedder {ref.spec}: gave {vectors.shape} for {(rows, ref.dimensions)}", hint="try another"
+        )
     wrong = ~np.isfinite(vectors.sum(axis=1))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0]) + 1
