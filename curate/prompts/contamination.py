@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curate.prompts.forms import guarded_parts, loose_form, spelt
-from curate.prompts.minhash import cross_pairs, jaccard, shingles, signatures
+from curate.prompts.minhash import cross_pairs, jaccard, shingles
 from curate.prompts.promptset import PromptSet
 from curate.prompts.wording import bare_form, same_wording
 from curate.prompts.work import Gone, Work
@@ -76,12 +76,13 @@ def contamination(
     if not protected and not leaks:
         work.notes.append("contamination: skipped, no benchmark and no reference was given")
         return []
-    forms = [loose_form(text) for text in work.prompts.texts]
-    for kept in (*protected, *leaks):
-        for row, hit in held_grams(kept, forms, contained, whole=kept in leaks):
-            hits.setdefault(row, hit)
-        for row, hit in held_wording(kept, forms, work.prompts.texts, jaccard_at_least):
-            hits.setdefault(row, hit)
+    forms = work.forms()
+    indexes = [Index(kept, whole=kept in leaks) for kept in (*protected, *leaks)]
+    for row, hit in (
+        *held_grams(indexes, forms, contained),
+        *held_wording([*protected, *leaks], forms, work.prompts.texts, jaccard_at_least),
+    ):
+        hits.setdefault(row, hit)
     for kept in protected:
         for row, hit in held_meaning(work, kept, rephrased, rephrased_without_numbers):
             hits.setdefault(row, hit)
@@ -101,50 +102,70 @@ def grams(form: str) -> set[tuple[str, ...]]:
     return {tuple(words[start : start + GRAM]) for start in range(len(words) - GRAM + 1)}
 
 
-def held_grams(kept: Protected, forms: list[str], contained: float, *, whole: bool) -> Iterator[tuple[int, Hit]]:
-    """Rows that hold enough of an item's 3-grams; of a reference row, so much that little else is in the row."""
-    index: dict[tuple[str, ...], list[int]] = {}
-    sizes: dict[int, int] = {}
-    for item, form in enumerate(kept.forms):
-        found = grams(form)
-        if len(found) >= (FEWEST_GRAMS_OF_A_PROMPT if whole else FEWEST_GRAMS):
-            sizes[item] = len(found)
-            for gram in found:
-                index.setdefault(gram, []).append(item)
+class Index:
+    """Which items of a protected set hold a word 3-gram."""
+
+    def __init__(self, kept: Protected, *, whole: bool) -> None:
+        self.kept = kept
+        self.whole = whole
+        self.items: dict[tuple[str, ...], list[int]] = {}
+        self.sizes: dict[int, int] = {}
+        for item, form in enumerate(kept.forms):
+            found = grams(form)
+            if len(found) >= (FEWEST_GRAMS_OF_A_PROMPT if whole else FEWEST_GRAMS):
+                self.sizes[item] = len(found)
+                for gram in found:
+                    self.items.setdefault(gram, []).append(item)
+
+    def hit(self, form: str, mine: set[tuple[str, ...]], contained: float) -> Hit | None:
+        """What a row with these 3-grams holds of an item; of a reference row, so much that little else is in it."""
+        known = mine & self.items.keys()
+        if not known:
+            return None
+        shared = Counter(item for gram in known for item in self.items[gram])
+        item, count = min(shared.items(), key=lambda pair: (-pair[1], pair[0]))
+        share = count / self.sizes[item]
+        held = share >= contained and (not self.whole or count >= contained * len(mine))
+        if not held and (self.whole or count < FEWEST_GRAMS or count < 0.8 * len(mine)):
+            return None
+        what = "verbatim" if self.kept.forms[item] == form else "embedded" if share > 0.9 else "edited"
+        return Hit(self.kept.called(item), f"holds an item of {self.kept.name}, {what}", share)
+
+
+def held_grams(indexes: list[Index], forms: list[str], contained: float) -> Iterator[tuple[int, Hit]]:
+    """Rows that hold enough of an item's 3-grams."""
     for row, form in enumerate(forms):
         mine = grams(form)
-        shared = Counter(item for gram in mine if gram in index for item in index[gram])
-        if shared:
-            item, count = min(shared.items(), key=lambda pair: (-pair[1], pair[0]))
-            share = count / sizes[item]
-            held = share >= contained and (not whole or count >= contained * len(mine))
-            if held or (not whole and count >= FEWEST_GRAMS and count >= 0.8 * len(mine)):
-                what = "verbatim" if kept.forms[item] == form else "embedded" if share > 0.9 else "edited"
-                yield row, Hit(kept.called(item), f"holds an item of {kept.name}, {what}", share)
+        for index in indexes:
+            hit = index.hit(form, mine, contained)
+            if hit is not None:
+                yield row, hit
+                break
 
 
 def held_wording(
-    kept: Protected, forms: list[str], texts: list[str], jaccard_at_least: float
+    protected: list[Protected], forms: list[str], texts: list[str], jaccard_at_least: float
 ) -> Iterator[tuple[int, Hit]]:
     """Rows whose wording, or that after their first sentence, is an item's but for typing errors and courtesy."""
-    items = [bare_form(form) for form in kept.forms]
-    bare = [bare_form(form) for form in forms]
+    owners = [(kept, item) for kept in protected for item in range(len(kept.forms))]
+    items = [bare_form(kept.forms[item]) for kept, item in owners]
     tails = {
         row: bare_form(loose_form(text[found.end() :]))
         for row, text in enumerate(texts)
         if (found := FIRST_SENTENCE.match(text[:4000]))
     }
     tails = {row: tail for row, tail in tails.items() if tail.count(" ") >= 2}
-    owners = [*range(len(forms)), *tails]
-    written = [*bare, *tails.values()]
-    for place, item in sorted(cross_pairs(signatures(items), signatures(written))):
+    rows = [*range(len(forms)), *tails]
+    written = [*(bare_form(form) for form in forms), *tails.values()]
+    for place, item in sorted(cross_pairs(items, written)):
         if not items[item] or not written[place]:
             continue
         same = items[item] == written[place]
         similar = 1.0 if same else jaccard(shingles(items[item]), shingles(written[place]))
         is_phrase = items[item].count(" ") >= 2
         if same or (is_phrase and similar >= jaccard_at_least and same_wording(items[item], written[place])):
-            yield owners[place], Hit(kept.called(item), f"the wording of an item of {kept.name}", similar)
+            kept, number = owners[item]
+            yield rows[place], Hit(kept.called(number), f"the wording of an item of {kept.name}", similar)
 
 
 def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> Iterator[tuple[int, Hit]]:

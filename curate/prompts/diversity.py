@@ -143,8 +143,8 @@ def word_pairs(text: str) -> list[tuple[str, str]]:
 
 
 def compression_ratio(seen: Seen) -> Metric:
-    """Size over compressed size (zlib) of all texts in order; greater is more repetitive (Shaib et al. 2024)."""
-    joined = "\n".join(seen.texts)[:COMPRESSED_CHARACTERS].encode("utf-8", "replace")
+    """Size over compressed size (zlib) of all texts, sorted; greater is more repetitive (Shaib et al. 2024)."""
+    joined = "\n".join(sorted(seen.texts))[:COMPRESSED_CHARACTERS].encode("utf-8", "replace")
     return Metric(value=len(joined) / len(zlib.compress(joined, 9))) if joined else Metric(value=None, note="no text")
 
 

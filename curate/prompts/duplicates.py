@@ -6,11 +6,13 @@ similar rows do not pull each other out.
 
 from __future__ import annotations
 
+import re
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form, loose_form
+from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form
 from curate.prompts.minhash import candidate_pairs, jaccard, likely_pairs, shingles, signatures
 from curate.prompts.neighbors import similar_pairs
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Reason = tuple[str, float]
 
+FIGURES = re.compile(r"\d+")
 SURE = 0.7
 """Least Jaccard similarity where the letters alone must tell."""
 ALIGNED_CHARACTERS = 800
@@ -51,31 +54,34 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
         wording: a different word (typing errors and courtesy aside), or another order of words, makes another prompt.
     """
     texts = work.prompts.texts
-    forms = [bare_form(loose_form(text)) for text in texts]
+    loose = work.forms()
+    forms = [bare_form(form) for form in loose]
     counts = Counter(word for form in forms for word in set(form.split(" ")))
 
     def alike(first: int, second: int) -> bool:
         if same_wording(forms[first], forms[second], counts):
             return True
-        return same_wording(loose_form(texts[first]), loose_form(texts[second]), counts)
+        return same_wording(loose[first], loose[second], counts)
 
     def judge(first: int, second: int, _: float) -> Reason | None:
         same = forms[first] == forms[second]
-        similar = 1.0 if same else jaccard(shingles(forms[first]), shingles(forms[second]))
         by_letters = not wording or max(len(texts[first]), len(texts[second])) > ALIGNED_CHARACTERS
-        if similar < (max(SURE, jaccard_at_least) if by_letters else jaccard_at_least):
-            return None
         if number_guard and (differ_in_guarded if by_letters else differ_in_figures)(texts[first], texts[second]):
             return None
         if not by_letters and not same and not alike(first, second):
             return None
+        similar = 1.0 if same else jaccard(shingles(forms[first]), shingles(forms[second]))
+        if similar < (max(SURE, jaccard_at_least) if by_letters else jaccard_at_least):
+            return None
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
     rank = work.rank()
-    ordered = [forms[row] for row in rank]
-    signed = signatures(ordered, progress=work.progress)
-    pairs, estimates = likely_pairs(signed, candidate_pairs(signed), jaccard_at_least)
-    return keep_first(work, rank, pairs, estimates, judge)
+    signed = signatures([forms[row] for row in rank], progress=work.progress)
+
+    def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return likely_pairs(signed[places], candidate_pairs(signed[places]), jaccard_at_least)
+
+    return drop_until_none(work, rank, find, judge)
 
 
 def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Gone]:
@@ -88,20 +94,75 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
         number_guard: a different number, negation, code identifier, or the same words in another order (which an
             embedder that averages words cannot see) makes another prompt.
     """
-    texts = work.prompts.texts
-    rank = work.rank()
-    vectors = work.vectors(work.prompts)[rank]
-    pairs, cosines = similar_pairs(vectors, threshold, cells=cells, progress=work.progress)
+    texts, forms = work.prompts.texts, work.forms()
+    rank = contrasts_first(work, forms) if number_guard else work.rank()
 
     def judge(first: int, second: int, cosine: float) -> Reason | None:
         if number_guard:
             if differ_in_guarded(texts[first], texts[second]):
                 return None
-            if words_changed_places(loose_form(texts[first]), loose_form(texts[second])):
+            if words_changed_places(forms[first], forms[second]):
                 return None
         return "the same meaning", cosine
 
-    return keep_first(work, rank, pairs, cosines, judge)
+    def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        vectors = work.vectors(work.prompts, [rank[place] for place in places.tolist()])
+        return similar_pairs(vectors, threshold, cells=cells, progress=work.progress)
+
+    return drop_until_none(work, rank, find, judge)
+
+
+def contrasts_first(work: Work, forms: list[str]) -> list[int]:
+    """The ranking with, of equal licenses, rows before others that have a twin with another number.
+
+    Two prompts that differ in a number alone tell what the number does; a paraphrase of either goes before them.
+    """
+    masked = [FIGURES.sub("0", form) for form in forms]
+    seen: dict[str, set[str]] = {}
+    for form, mask in zip(forms, masked, strict=True):
+        if form != mask or "0" in form:
+            seen.setdefault(mask, set()).add(form)
+    has_twin = [len(seen.get(mask, ())) > 1 for mask in masked]
+    severity = work.severities()
+    return sorted(range(len(forms)), key=lambda row: (severity[row], not has_twin[row], row))
+
+
+def drop_until_none(
+    work: Work,
+    rank: list[int],
+    find: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    judge: Callable[[int, int, float], Reason | None],
+) -> list[Gone]:
+    """Search what is left again until nothing goes, so that a second run of the filter finds nothing either.
+
+    Args:
+        work: the job.
+        rank: the row at each place of the ranking.
+        find: candidate pairs among some places of the ranking, and how similar they are.
+        judge: the reason and score of a pair of rows; a pair is asked once.
+    """
+    import numpy as np
+
+    refused = array("q")
+    rows = np.asarray(rank, dtype=np.int64)
+    places = np.arange(len(rank))
+    gone: list[Gone] = []
+
+    def asked(first: int, second: int, similar: float) -> Reason | None:
+        found = judge(first, second, similar)
+        if found is None:
+            refused.append(first * len(rank) + second)
+        return found
+
+    while True:
+        pairs, similar = find(places)
+        pairs = places[pairs]
+        is_new = ~np.isin(rows[pairs[:, 0]] * len(rank) + rows[pairs[:, 1]], np.array(refused, dtype=np.int64))
+        more = keep_first(work, rank, pairs[is_new], similar[is_new], asked)
+        if not more:
+            return gone
+        gone += more
+        places = places[~np.isin(rows[places], [one.row for one in more])]
 
 
 def keep_first(

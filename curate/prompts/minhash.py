@@ -15,7 +15,7 @@ SHINGLE = 4
 """One typing error touches four shingles; with 5-grams fewer mistyped twins are found (docs/metrics.md)."""
 PERMUTATIONS = 128
 BANDS = 32
-BATCH = 20_000
+BATCH = 5_000
 LAGS = 8
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 
@@ -69,19 +69,23 @@ def band_keys(signed: np.ndarray, band: int) -> np.ndarray:
     return keys
 
 
-def cross_pairs(items: np.ndarray, rows: np.ndarray) -> set[tuple[int, int]]:
-    """(row, item) of two signature matrices that share a band; a bucket keeps its first 16 items."""
+def cross_pairs(items: Sequence[str], rows: Sequence[str]) -> set[tuple[int, int]]:
+    """(row, item) of texts that share a band; a bucket keeps its first 16 items. Rows are signed batch by batch."""
     import numpy as np
 
-    found: set[tuple[int, int]] = set()
+    signed = signatures(items)
+    keys = [band_keys(signed, band) for band in range(BANDS)]
+    buckets: list[dict[int, list[int]]] = [{} for _ in range(BANDS)]
     for band in range(BANDS):
-        buckets: dict[int, list[int]] = {}
-        keys = band_keys(items, band)
-        for item, key in enumerate(keys.tolist()):
-            buckets.setdefault(key, []).append(item)
-        mine = band_keys(rows, band)
-        for row in np.flatnonzero(np.isin(mine, keys)).tolist():
-            found.update((row, item) for item in buckets[int(mine[row])][:16])
+        for item, key in enumerate(keys[band].tolist()):
+            buckets[band].setdefault(key, []).append(item)
+    found: set[tuple[int, int]] = set()
+    for start in range(0, len(rows), BATCH):
+        batch = signatures(rows[start : start + BATCH])
+        for band in range(BANDS):
+            mine = band_keys(batch, band)
+            for row in np.flatnonzero(np.isin(mine, keys[band])).tolist():
+                found.update((start + row, item) for item in buckets[band][int(mine[row])][:16])
     return found
 
 

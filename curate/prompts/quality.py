@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from itertools import pairwise
 
+from curate.prompts.answers import holds_answers, wrong_answer
 from curate.prompts.lexicon import english_words, wordlist
 from curate.prompts.work import Gone, Work
 
@@ -33,22 +34,25 @@ SENTENCE_WORDS = 5
 def garbage(work: Work, *, unfilled_slots: bool = False) -> list[Gone]:
     """Rows that ask nothing: empty, no words, control or mis-decoded characters, loops, mark-up, placeholders, noise.
 
+    In a column of answers, what was refused or cut off as well; a number or a sign alone is an answer.
+
     Args:
         work: the job.
         unfilled_slots: templates with an unfilled slot are garbage as well (off: code and templates are often meant).
     """
     drops = []
+    are_answers = holds_answers(work.prompts.text_column)
     for row, text in enumerate(work.prompts.texts):
-        reason = what_is_wrong(text) or (
-            "an unfilled slot of a template" if unfilled_slots and SLOT.search(text) else ""
-        )
+        reason = what_is_wrong(text, short_is_fine=are_answers) or (wrong_answer(text) if are_answers else "")
+        if not reason and unfilled_slots and SLOT.search(text):
+            reason = "an unfilled slot of a template"
         if reason:
             drops.append(Gone(row, reason))
     return drops
 
 
-def what_is_wrong(text: str) -> str:
-    """Why a text is garbage; empty if it is not."""
+def what_is_wrong(text: str, *, short_is_fine: bool = False) -> str:
+    """Why a text is garbage; empty if it is not. Of answers, short ones may be a number."""
     shown = text.strip()
     if not any(letter.isprintable() and not letter.isspace() for letter in shown) or not visible(shown):
         return "empty"
@@ -58,6 +62,8 @@ def what_is_wrong(text: str) -> str:
         return "wrongly decoded characters"
     words = WORD.findall(shown)
     if not words:
+        if short_is_fine and any(letter.isdigit() for letter in shown):
+            return ""
         return "no words" if not any(letter.isalnum() for letter in shown) else no_words(shown)
     if is_placeholder(shown):
         return "a placeholder"

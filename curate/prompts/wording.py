@@ -26,10 +26,22 @@ def same_wording(first: str, second: str, counts: Counts | None = None) -> bool:
         return True
     if one == two:
         return True
+    one, two = without_ends_in_common(one, two)
+    if not one or not two or not set(one) & set(two):
+        return same_span(one, two, counts or {})
     for what, i1, i2, j1, j2 in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
         if what != "equal" and not same_span(one[i1:i2], two[j1:j2], counts or {}):
             return False
     return True
+
+
+def without_ends_in_common(one: list[str], two: list[str]) -> tuple[list[str], list[str]]:
+    """Both texts without the words they begin with, and end with, alike."""
+    most = min(len(one), len(two))
+    start = next((place for place in range(most) if one[place] != two[place]), most)
+    most -= start
+    end = next((place for place in range(most) if one[-1 - place] != two[-1 - place]), most)
+    return one[start : len(one) - end], two[start : len(two) - end]
 
 
 def same_span(first: Sequence[str], second: Sequence[str], counts: Counts) -> bool:

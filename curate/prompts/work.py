@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from curate.gate import Finding, RowJudge, Verdict
 from curate.progress import Progress, silent
+from curate.prompts.forms import loose_form
 from curate.prompts.promptset import PromptSet
 from curate.prompts.store import VectorStore
 
@@ -36,18 +38,28 @@ class Work:
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
     judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
+    loose: dict[str, str] = field(default_factory=dict)
+    """Loose forms by text, made once for all filters."""
 
     def on(self, prompts: PromptSet) -> Work:
         """The same job for what is left."""
         return replace(self, prompts=prompts)
 
-    def vectors(self, prompts: PromptSet) -> np.ndarray:
-        """(rows, dimensions) unit vectors of some prompts."""
+    def forms(self) -> list[str]:
+        """The loose form of every row."""
+        for text in self.prompts.texts:
+            if text not in self.loose:
+                self.loose[text] = loose_form(text)
+        return [self.loose[text] for text in self.prompts.texts]
+
+    def vectors(self, prompts: PromptSet, rows: Sequence[int] | None = None) -> np.ndarray:
+        """(rows, dimensions) unit vectors of some prompts, in the order of ``rows`` where they are given."""
         if self.store is None:
             from curate.prompts.embed import load_embedder
 
             self.store = VectorStore(load_embedder("default"))
-        return self.store(prompts.texts, progress=self.progress)
+        texts = prompts.texts if rows is None else [prompts.texts[row] for row in rows]
+        return self.store(texts, progress=self.progress)
 
     def finding(self, row: int) -> Finding | None:
         """What the row judge says of a row; None where there is no judge or nothing to judge."""
@@ -61,8 +73,12 @@ class Work:
 
     def rank(self) -> list[int]:
         """Rows in the order in which duplicates prefer them: license allowed, then under review, then the earliest."""
-        if self.judge is None:
-            return list(range(len(self.prompts)))
-        found = [self.finding(row) for row in range(len(self.prompts))]
-        severity = [Verdict.REVIEW.severity if one is None else one.effective.severity for one in found]
+        severity = self.severities()
         return sorted(range(len(severity)), key=lambda row: (severity[row], row))
+
+    def severities(self) -> list[int]:
+        """How bad each row's license is, all alike where nobody judges."""
+        if self.judge is None:
+            return [0] * len(self.prompts)
+        found = [self.finding(row) for row in range(len(self.prompts))]
+        return [Verdict.REVIEW.severity if one is None else one.effective.severity for one in found]

@@ -1,0 +1,150 @@
+"""CLINC150 out-of-scope AUROC of the embedders, √MMD² against a growing share of another task, false alarms, selection.
+
+    CURATE_CORPUS=<folder> python bench/clinc.py [--plain FOLDER] [--without minilm]
+
+``--plain`` is a static embedder of the same size and teacher that was not taught on prompts: the output of
+``recipes/static_embedder/distil.py``.
+"""
+
+import argparse
+
+import numpy as np
+from corpora import read_set
+from machine import describe, markdown, write_table
+
+DRAWS = 200
+
+
+def load_clinc():
+    """In-scope training prompts, in-scope and out-of-scope test prompts."""
+    rows = read_set("clinc150")
+    known = [row["prompt"] for row in rows if row["split"] == "train" and not row["oos"]]
+    tried = [row for row in rows if row["split"] == "test"]
+    return known, [r["prompt"] for r in tried if not r["oos"]], [r["prompt"] for r in tried if r["oos"]]
+
+
+def auroc(known, inside, outside, k=5):
+    """Area under the curve of the mean cosine to the k nearest known rows."""
+    from sklearn.metrics import roc_auc_score
+
+    from curate.prompts.domain import domain_scores
+
+    scores = np.concatenate([domain_scores(inside, known, k), domain_scores(outside, known, k)])
+    return float(roc_auc_score([1] * len(inside) + [0] * len(outside), scores))
+
+
+def out_of_scope(specs):
+    from curate.errors import CurateError
+    from curate.prompts.embed import load_embedder
+
+    known, inside, outside = load_clinc()
+    rows = []
+    for label, spec in specs:
+        try:
+            embedder = load_embedder(spec)
+        except CurateError as error:
+            rows.append([label, "absent", str(error).splitlines()[0][:80], ""])
+            continue
+        score = auroc(*(embedder.encode(texts) for texts in (known, inside, outside)))
+        rows.append([label, f"{score:.4f}", embedder.ref.sha256[:12], embedder.ref.dimensions])
+    head = f"{len(known):,} reference rows, {len(inside):,} in scope, {len(outside):,} out of scope, k = 5"
+    return f"## Out of scope\n\n{head}\n\n" + markdown(["embedder", "AUROC", "sha256", "dimensions"], rows)
+
+
+def shift_linearity(encode):
+    from curate.prompts.shift import Compared, sqrt_mmd
+
+    inside = encode([row["prompt"] for row in read_set("clinc150") if not row["oos"]])
+    shares = np.linspace(0, 1, 9)
+    rows = []
+    for name in ("banking77", "gsm8k"):
+        other = encode([row["prompt"] for row in read_set(name)])
+        found = []
+        for seed in range(3):
+            draw = np.random.default_rng(seed)
+            order = draw.permutation(len(inside))
+            away = draw.permutation(len(other))
+            values = []
+            for share in shares:
+                count = round(1000 * share)
+                mixed = np.concatenate([inside[order[1000 : 2000 - count]], other[away[:count]]])
+                values.append(sqrt_mmd(Compared(mixed, inside[order[:1000]], seed)).value)
+            found.append(np.corrcoef(shares, values)[0, 1] ** 2)
+        rows.append([name, *(f"{value:.4f}" for value in found), "holds" if min(found) >= 0.99 else "does not hold"])
+    return (
+        "## √MMD² against the share of another task\n\nNine shares from 0 to 1, 1,000 rows, R² for three seeds\n\n"
+        + (markdown(["mixed in", "seed 0", "seed 1", "seed 2", "bar 0.99"], rows))
+    )
+
+
+def false_alarms(encode):
+    from curate.prompts.shift import Compared, permutation_p, sqrt_mmd
+
+    inside = encode([row["prompt"] for row in read_set("clinc150") if not row["oos"]])
+    alarms = 0
+    for seed in range(DRAWS):
+        order = np.random.default_rng(seed).permutation(len(inside))
+        seen = Compared(inside[order[:200]], inside[order[200:400]], seed)
+        alarms += permutation_p(sqrt_mmd(seen)) < 0.05
+    share = alarms / DRAWS
+    holds = "holds" if 0.02 <= share <= 0.08 else "does not hold"
+    return (
+        f"## False alarms\n\n{share:.1%} of {DRAWS} null draws (200 rows a side) have p < 0.05; bar 2 to 8 %: {holds}"
+    )
+
+
+def skewed_pool(rows, seed):
+    """About 1,600 rows whose intents are skewed so that 300 random ones touch at most 120 of 150."""
+    draw = np.random.default_rng(seed)
+    intents = sorted({row["intent"] for row in rows})
+    weights = 1.0 / (1 + np.arange(len(intents)))
+    counts = np.minimum(100, np.maximum(2, np.round(400 * weights))).astype(int)
+    order = draw.permutation(len(intents))
+    chosen = []
+    for place, count in zip(order, counts, strict=True):
+        mine = [number for number, row in enumerate(rows) if row["intent"] == intents[place]]
+        chosen += draw.permutation(mine)[:count].tolist()
+    spare = [number for number in range(len(rows)) if number not in set(chosen)]
+    return chosen + draw.permutation(spare)[: max(0, 1600 - len(chosen))].tolist() if len(chosen) > 1600 else chosen
+
+
+def selection(encode):
+    from curate.prompts.select import select_rows
+
+    rows = [row for row in read_set("clinc150") if row["split"] == "train" and not row["oos"]]
+    lines = []
+    for seed in range(3):
+        pool = skewed_pool(rows, seed)
+        vectors = encode([rows[number]["prompt"] for number in pool])
+        intents = np.array([rows[number]["intent"] for number in pool])
+        by_chance = np.mean(
+            [
+                len(set(intents[np.random.default_rng(s).choice(len(pool), 300, replace=False)].tolist()))
+                for s in range(20)
+            ]
+        )
+        mine = len(set(intents[select_rows(vectors, 300, seed=seed)].tolist()))
+        holds = "holds" if mine >= by_chance + 15 else "does not hold"
+        lines.append([seed, len(pool), f"{by_chance:.1f}", mine, f"{mine - by_chance:+.1f}", holds])
+    head = ["seed", "pool rows", "random (mean of 20)", "selected", "more", "bar +15"]
+    return "## Intents of 150 touched by 300 rows of a skewed pool\n\n" + markdown(head, lines)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--plain", help="folder of an untaught static embedder")
+    parser.add_argument("--without", action="append", default=[])
+    given = parser.parse_args()
+    from curate.prompts.embed import load_embedder
+
+    encode = load_embedder("default").encode
+    specs = [("default (embedded)", "default"), ("minilm", "minilm")]
+    specs = [one for one in specs if one[0] not in given.without]
+    specs += [("plain model2vec, same teacher and size", given.plain)] if given.plain else []
+    parts = [out_of_scope(specs), shift_linearity(encode), false_alarms(encode), selection(encode)]
+    about = describe("scikit-learn", "sentence-transformers", "torch")
+    write_table("clinc", "# CLINC150\n\n" + about + "\n\n" + "\n\n".join(parts))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What a bench ran on, what it used, and where its table goes."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def describe(*packages: str) -> str:
+    """Day, machine and versions, one line."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+        model = names[0] if names else model
+    versions = [f"{name} {version(name)}" for name in ("numpy", *packages)]
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    return f"{day}, {os.cpu_count()} × {model}, Python {platform.python_version()}; {', '.join(versions)}"
+
+
+def version(name: str) -> str:
+    """The version of an installed package."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
+
+
+def peak_gib() -> float:
+    """The largest resident size of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def in_a_child(script: str, *arguments: object, threads: int = 1) -> dict:
+    """Run a part of a bench in its own process; the last line it prints is JSON."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
+    env = {**os.environ, **dict.fromkeys(names, str(threads)), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(
+        [sys.executable, script, *map(str, arguments)], env=env, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        return {"failed": f"exit {done.returncode}"}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def write_table(name: str, text: str) -> None:
+    """Print a result and keep it under ``bench/results``."""
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text.rstrip() + "\n", encoding="utf-8")
+
+
+def markdown(head: list[str], rows: list[list[object]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
