@@ -63,10 +63,15 @@ ASKED_FOR = Pattern(rf"^[^.;|]{{0,20}}\bfor\s+(?:\w+\s+){{0,2}}{THINGS}\b")
 ITS_THINGS = Pattern(rf"^[^.;|]{{0,60}}\b(?:its|their|whose)\s+(?:own\s+)?{THINGS}\b")
 LEARNS = Pattern(r"\b(?:train\w*|learn\w*|tun(?:ed|ing)|fine-?tun\w*|distil\w*|imitat\w*|mimic\w*)\b")
 SUPPOSED = Pattern(
-    r"\b(?:if|when|should) (?:you|one|someone|users?|people)\b[^.;]{0,60}$|\byou (?:can|could|may|might)\b[^.;]{0,80}$"
+    r"\b(?:if|when|should) (?:you|one|someone|users?|people)\b[^.;,]{0,60}$"
+    r"|\byou (?:can|could|may|might) (?:also )?(?:generate|create|fine-?tune|train|ask|prompt|query|call|use (?:this|the) model)\b[^.;,]{0,60}$"
 )
 WRITTEN_BY = Pattern(
     rf"\b{THINGS}\s+(?:\w+\s+){{0,2}}(?:generated|written|produced|created|synthesi[sz]ed|answered)\s+(?:by|from|with|using)\W{{0,4}}$"
+)
+OF_THE_PAGE = Pattern(
+    r"\b(?:model ?card|readme|logo|cover(?: image| art)?|banner|header image|avatar|thumbnail|icon)\s+(?:(?:was|is|were|has been)\s+)?"
+    r"(?:partly\s+)?(?:generated|written|created|made|drawn)\s+(?:by|with|using)\b[^.;,]{0,20}$"
 )
 DETECTED = Pattern(
     r"\b(?:detect\w*|distinguish\w*|identif(?:y|ies|ying)|classif(?:y|ies|ying)|discriminat\w+|recogni[sz]\w+)\b[^.;]{0,30}$"
@@ -142,6 +147,7 @@ def how_used(place: Place, word: str) -> Topic | None:
     before, after, sentence = place.before[-160:], place.after[:140], place.sentence
     if (
         SUPPOSED.search(before)
+        or OF_THE_PAGE.search(before)
         or compares(place)
         or (EVALUATION.search(sentence) and not re.search(r"train|tun|dataset|distil|synthetic", sentence))
     ):
@@ -205,6 +211,8 @@ def named_data(reading: Reading) -> Iterator[Statement]:
 
 DATA_LINK = Pattern(r"(?:huggingface\.co|hf\.co)/datasets/([\w.-]+(?:/[\w.-]+)?)")
 DATA_ID = Pattern(r"(?<![\w./:@-])[a-z0-9][\w.-]{1,60}/[\w.-]{2,80}(?![\w/])")
+DATA_NAME = Pattern(r"(?<![\w./:@-])[a-z0-9]{3,30}(?:_[a-z0-9.]{1,30}){2,8}(?![\w/(=])")
+"""A bare name that only a file or data set has: ``wizard_vicuna_70k_unfiltered``."""
 MAX_IDS = 60
 
 
@@ -212,8 +220,8 @@ def linked_data(reading: Reading) -> Iterator[Statement]:
     """Data sets known by their ids, linked to or named as ``owner/name`` where training is told of."""
     body = reading.body
     seen: set[str] = {reading.name}
-    for pattern, is_link in ((DATA_LINK, True), (DATA_ID, False)):
-        for count, match in enumerate(pattern.finditer(body.low) if "/" in body.low else ()):
+    for pattern, is_link in ((DATA_LINK, True), (DATA_ID, False), (DATA_NAME, False)):
+        for count, match in enumerate(pattern.finditer(body.low) if "/" in body.low or "_" in body.low else ()):
             name = (match[1] if is_link else match[0]).rstrip(".")
             if count >= MAX_IDS or name in seen:
                 continue

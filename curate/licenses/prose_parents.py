@@ -49,7 +49,7 @@ HOLDS = Pattern(
 )
 KIND_AFTER = Pattern(
     r"^[\w .\-,)\]*`]{0,24}\b(?:quanti[sz]ed|weights|deltas?|lora|adapters?|"
-    r"checkpoints?|merged?|(?:model |llm )?(?:fine-?)?tuned|gguf|gptq|awq|with (?:an? )?(?:extended|longer)|"
+    r"checkpoints?|merged?|(?:model |llm )?(?:fine-?)?tuned|pruned|[48]-?bit|gguf|gptq|awq|with (?:an? )?(?:extended|longer)|"
     r"further (?:pre-?)?trained|continued)\b"
 )
 NAMESAKE = Pattern(r"\b(?:open|tiny|mobi|baby)[-_ ]?\W{0,2}$")

@@ -74,7 +74,7 @@ LEAKED = Pattern(
     r"checkpoint)\b[^.\n]{0,30}\b(?:was|were|been|got) leaked\b"
 )
 NAMED_LICENSE = Pattern(
-    r"\bcc[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\bcc[- ]?by[- ]?(?P<sd>sa|nd)\b|"
+    r"\b(?:cc|creative commons)[- ]?by[- ]?nc[- ]?(?P<nc>sa|nd)?\b|\b(?:cc|creative commons)[- ]?by[- ]?(?P<sd>sa|nd)\b|"
     r"attribution[- ]non-?commercial|attribution[- ]share-?alike|"
     r"\b(?P<agpl>a?gpl)(?:[- ]?v?[23](?:\.0)?)?\b|"
     r"\b(?:llama[- ]?(?P<v>[1234](?:\.\d)?)?[- ](?P<llama>community licen[sc]e|licen[sc]e|acceptable use policy))|"
@@ -95,7 +95,9 @@ LICENSE_STEMS = (
     "qianwen",
     "acceptable use",
 )
-GRANTS = Pattern(r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed")
+GRANTS = Pattern(
+    r"licen[sc]e|released under|distributed under|available under|terms|subject to|governed|lizenz|licenza|licença|licencia|лиценз|ライセンス|라이선스|许可|协议|\bweights:"
+)
 DATA_IS_UNDER = Pattern(r"\bdata ?(?:sets?)?\b[^.]{0,60}\b(?:is|are|under)\W{1,3}$")
 OF_TOOLS = Pattern(
     r"\b(?:code|repository|repo|script|library|software|images?|photo|documentation|paper|docs)\b[^.;|]{0,60}$"
@@ -123,6 +125,8 @@ def restricted_use(reading: Reading) -> Iterator[Statement]:
 def _is_harmless(wording: str, place: Place) -> bool:
     """Both kinds of use allowed, a condition on the reader, or the license of the code."""
     if BOTH.search(place.sentence) or re.search(r"\bcode\b.{0,30}\blicen", place.sentence):
+        return True
+    if wording.startswith("only") and place.before.endswith("not "):
         return True
     starts_open = wording.startswith(("non", "commercial", "não", "nicht"))
     return (starts_open and says_no(place)) or re.search(r"\bif you\b|\bunless\b", place.before) is not None

@@ -35,7 +35,8 @@ class Reading:
 NEGATION = Pattern(
     r"\b(?:no|not|never|without|none|neither|nor|cannot|isn't|wasn't|aren't|weren't|"
     r"doesn't|didn't|don't|free of|free from|"
-    r"rather than|instead of|unlike|except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
+    r"rather than|instead of|differ(?:s|ent)? from|unlike|"
+    r"except|excluding|exclude[sd]?|avoid(?:s|ed|ing)?|remov(?:e|ed|ing)|"
     r"filter(?:ed|ing)? (?:out|for|by))\b(?! only)[^.;:]{0,60}$"
 )
 IN_THE = Pattern(r"\b(?<=d[oa] )n[oa]s?\b|\bnot only\b")

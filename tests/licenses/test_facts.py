@@ -27,7 +27,7 @@ def test_patterns_that_betray_a_name_are_never_called_certain():
         for pattern in known.ids
         if known.confidence == "high" and pattern.startswith("*") and pattern.count("*") > 1
     ]
-    assert set(certain) <= {"*sharegpt*", "*ultrafeedback*"}, certain
+    assert set(certain) <= {"*sharegpt*", "*sharegpt*command*", "*ultrafeedback*"}, certain
 
 
 def test_a_finding_that_rests_on_a_recalled_fact_says_so(judge):
