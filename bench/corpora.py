@@ -35,7 +35,7 @@ def real_prompts(count: int, *, seed: int = 0) -> list[str]:
 
 
 def made_prompts(count: int, *, seed: int = 0) -> list[str]:
-    """So many prompts: real templates with real prompts in their slots, real prompts in pairs, and a tenth of copies."""
+    """So many prompts: real templates with real prompts in their slots, pairs of real prompts, a tenth of copies."""
     draw = random.Random(seed)
     real = [text for text in real_prompts(10**6, seed=seed) if len(text) < 400]
     templates = [row["prompt"] for row in read_set("promptsource_templates")]

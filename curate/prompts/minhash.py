@@ -16,8 +16,9 @@ SHINGLE = 4
 PERMUTATIONS = 128
 BANDS = 32
 BATCH = 5_000
-LAGS = 8
+LAGS = 4
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
+MOST_PAIRS = 12
 
 
 def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +110,10 @@ def candidate_pairs(signed: np.ndarray) -> np.ndarray:
 
 
 def likely_pairs(signed: np.ndarray, pairs: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose estimated Jaccard similarity may reach ``least`` (2.5 standard errors), and the estimates."""
+    """The pairs whose estimated Jaccard similarity may reach ``least`` (2.5 standard errors), and the estimates.
+
+    Of one later row, the ``MOST_PAIRS`` most similar: rows of one template would otherwise meet all of their kind.
+    """
     import numpy as np
 
     estimates = np.zeros(len(pairs), dtype=np.float32)
@@ -117,7 +121,11 @@ def likely_pairs(signed: np.ndarray, pairs: np.ndarray, least: float) -> tuple[n
         piece = pairs[start : start + BATCH]
         estimates[start : start + BATCH] = (signed[piece[:, 0]] == signed[piece[:, 1]]).mean(axis=1)
     likely = estimates >= least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5
-    return pairs[likely], estimates[likely]
+    pairs, estimates = pairs[likely], estimates[likely]
+    order = np.lexsort((-estimates, pairs[:, 1]))
+    later = pairs[order, 1]
+    best = order[np.arange(len(order)) - np.searchsorted(later, later, side="left") < MOST_PAIRS]
+    return pairs[best], estimates[best]
 
 
 @lru_cache(maxsize=20_000)

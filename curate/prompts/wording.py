@@ -26,7 +26,7 @@ def same_wording(first: str, second: str, counts: Counts | None = None) -> bool:
         return True
     if one == two:
         return True
-    one, two = without_ends_in_common(one, two)
+    one, two = without_shared_ends(one, two)
     if not one or not two or not set(one) & set(two):
         return same_span(one, two, counts or {})
     for what, i1, i2, j1, j2 in SequenceMatcher(None, one, two, autojunk=False).get_opcodes():
@@ -35,7 +35,7 @@ def same_wording(first: str, second: str, counts: Counts | None = None) -> bool:
     return True
 
 
-def without_ends_in_common(one: list[str], two: list[str]) -> tuple[list[str], list[str]]:
+def without_shared_ends(one: list[str], two: list[str]) -> tuple[list[str], list[str]]:
     """Both texts without the words they begin with, and end with, alike."""
     most = min(len(one), len(two))
     start = next((place for place in range(most) if one[place] != two[place]), most)

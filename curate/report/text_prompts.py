@@ -14,6 +14,7 @@ from curate.prompts.results import (
     PromptDecision,
     ShiftReport,
 )
+from curate.report.text import display_width, escape_controls
 
 ADVICE = {
     "too-few": "bring more prompts, or loosen the filter that drops most",
@@ -46,18 +47,21 @@ MEANS = {
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> list[str]:
-    """Lines of a plain table; columns in ``right`` are right-aligned."""
+    """Lines of a table without a heading, hostile text made harmless; columns in ``right`` are right-aligned."""
     if not rows:
         return []
     flush = set(right)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "  ".join(
-            cell.rjust(widths[place]) if place in flush else cell.ljust(widths[place]) for place, cell in enumerate(row)
-        ).rstrip()
-        for row in rows
-    ]
+    shown = [[escape_controls(cell) for cell in row] for row in rows]
+    widths = [max(map(display_width, column)) for column in zip(*shown, strict=True)]
+    lines = []
+    for row in shown:
+        fills = [" " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            fill + cell if place in flush else cell + fill
+            for place, (cell, fill) in enumerate(zip(row, fills, strict=True))
+        ]
+        lines.append(("  " + "  ".join(cells)).rstrip())
+    return lines
 
 
 def filter_text(report: FilterReport, *, place: str = "", decision: PromptDecision | None = None) -> str:

@@ -18,7 +18,10 @@ def lines(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def test_filtering_writes_what_stays_and_why_the_rest_went(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_filtering_writes_what_stays_and_why_the_rest_went(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.cli.progress.PLAIN_EVERY_S", 0.0)
     file = write_texts(tmp_path / "p.jsonl", [*varied(), "test", "how do i poach an egg"], license="MIT", note="kept")
     kept, dropped = tmp_path / "kept.jsonl", tmp_path / "dropped.jsonl"
     assert run_command(["filter-prompts", str(file), "-o", str(kept), "--dropped", str(dropped)]) == 0

@@ -25,7 +25,7 @@ def run(*arguments: object) -> int:
 
 def test_lines_that_are_not_utf8_cost_themselves_with_their_number(tmp_path: Path) -> None:
     path = tmp_path / "p.jsonl"
-    path.write_bytes('{"prompt": "Name a river"}\n'.encode() + '{"prompt": "Grüße"}\n'.encode("latin-1"))
+    path.write_bytes(b'{"prompt": "Name a river"}\n' + '{"prompt": "Grüße"}\n'.encode("latin-1"))
     prompts = read_prompts(path)
     assert len(prompts) == 1
     assert [str(line) for line in prompts.bad_lines] == ["line 2: not UTF-8"]
