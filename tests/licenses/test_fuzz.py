@@ -41,9 +41,10 @@ def test_a_block_that_plain_loaders_refuse_is_not_trusted(judge, block):
     assert decision.findings
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_hostile_cards_need_less_than_200_mb():
     code = """
-import resource, sys
+import sys
 sys.path.insert(0, ".")
 from datetime import date
 from curate.licenses.card import RawCard
@@ -57,7 +58,8 @@ bomb = "a: &a [x,x,x,x,x,x,x,x,x]\\n" + "".join(
 for text in (bomb, "tags: " + "[" * 200_000, "".join(f"k{n}: v\\n" for n in range(90_000)), "x: " + "y" * 4_000_000):
     card = f"---\\nlicense: mit\\n{text}\\n---\\n".encode() + b"gpt-4 generated text " * 100_000
     check_license("a/b", policy=load_policy("default"), source=One(), today=date(2026, 11, 26))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # unlike ru_maxrss, not the parent's
+print(int(peak.split()[1]) // 1024)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=BENCH.parents[1]
