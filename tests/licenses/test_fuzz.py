@@ -58,7 +58,8 @@ bomb = "a: &a [x,x,x,x,x,x,x,x,x]\\n" + "".join(
 for text in (bomb, "tags: " + "[" * 200_000, "".join(f"k{n}: v\\n" for n in range(90_000)), "x: " + "y" * 4_000_000):
     card = f"---\\nlicense: mit\\n{text}\\n---\\n".encode() + b"gpt-4 generated text " * 100_000
     check_license("a/b", policy=load_policy("default"), source=One(), today=date(2026, 11, 26))
-peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # unlike ru_maxrss, not the parent's
+# ru_maxrss would tell of the process that started this one
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(int(peak.split()[1]) // 1024)
 """
     done = subprocess.run(
