@@ -1,3 +1,4 @@
+import contextlib
 import json
 import shutil
 from datetime import date, timedelta
@@ -5,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import InputError, ModelNotFound, PolicyError, TamperedError
+from curate.errors import Denied, InputError, NeedsReview, PolicyError, TamperedError
 from curate.gate import Verdict
 from curate.licenses.check import check_license
 from curate.licenses.sources import make_source
@@ -23,10 +24,8 @@ def cards(tmp_path):
 
 def run_of(teacher, reports, policy=None):
     assignments = (f"teacher={teacher}",)
-    try:
+    with contextlib.suppress(Denied, NeedsReview):
         run_example("run-denied.yaml", reports, *assignments, policy=policy, only_gates=True)
-    except Exception as refusal:
-        assert refusal.exit_code in {3, 4}
     return next(reports.iterdir())
 
 
@@ -35,7 +34,7 @@ def again(place, cards, *, policy=None, today=LATER):
 
 
 def changed(found, what):
-    return [change.subject for one in found.decisions for change in one.changes if change.what == what]
+    return {change.subject for one in found.decisions for change in one.changes if change.what == what}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ def allowed(tmp_path_factory):
 def test_where_nothing_changed_nothing_is_told_and_the_verdict_stands(allowed, cards):
     found = again(allowed, cards)
     assert found.exit_code == 0
-    assert [one.changes for one in found.decisions] == [()]
+    assert {one.changes for one in found.decisions} == {()}
     assert found.decisions[0].now is Verdict.ALLOW
 
 
@@ -70,7 +69,7 @@ def test_a_changed_card_is_named_and_the_exit_code_follows_the_new_verdict(allow
 def test_a_license_text_that_came_beside_the_card_is_named(allowed, cards):
     (cards / "models" / "google__flan-t5-base" / "LICENSE").write_text("All rights reserved. " * 40)
     found = again(allowed, cards)
-    assert changed(found, "license file") == ["google/flan-t5-base/LICENSE"]
+    assert changed(found, "license file") == {"google/flan-t5-base/LICENSE"}
     assert found.exit_code == 4
 
 
@@ -78,7 +77,7 @@ def test_another_policy_is_named(allowed, cards):
     strict = load_policy("default")
     licenses = strict.licenses.model_copy(update={"by_kind": {**strict.licenses.by_kind, "permissive": Verdict.DENY}})
     found = again(allowed, cards, policy=strict.model_copy(update={"licenses": licenses}))
-    assert changed(found, "policy") == ["default"]
+    assert changed(found, "policy") == {"default"}
     assert found.exit_code == 3
 
 
@@ -91,7 +90,7 @@ def test_a_waiver_that_ended_is_told_and_the_review_is_back(tmp_path, cards):
     folder = run_of("example/no-license", tmp_path / "reports", policy)
     assert again(folder, cards, policy=policy, today=waiver.until).exit_code == 0
     found = again(folder, cards, policy=policy, today=date(2027, 6, 1))
-    assert changed(found, "waiver") == ["missing-license: example/no-license"]
+    assert changed(found, "waiver") == {"missing-license: example/no-license"}
     assert found.exit_code == 4
 
 
@@ -111,14 +110,9 @@ def test_a_parent_that_is_new_is_told(allowed, cards):
     assert found.exit_code == 3
 
 
-def test_a_card_that_is_gone_from_the_source_is_unavailable(allowed, tmp_path):
+def test_a_card_that_is_gone_from_the_source_is_told(allowed, tmp_path):
     (tmp_path / "empty" / "models").mkdir(parents=True)
-    try:
-        found = again(allowed, tmp_path / "empty")
-    except ModelNotFound as gone:
-        assert gone.exit_code == 6
-    else:
-        assert changed(found, "lineage")
+    assert "google/flan-t5-base" in changed(again(allowed, tmp_path / "empty"), "lineage")
 
 
 def test_a_ticket_is_judged_again(tmp_path, cards):
