@@ -188,9 +188,13 @@ def _students(a: Path, b: Path) -> Iterator[MetricPair]:
         yield from _pairs("without KD", _measures(one.after), _measures(other.after))
 
 
-def _measures(quality: Quality) -> dict[str, Metric]:
-    """A model's numbers, without those that were not taken."""
-    return {name: Metric(value=value) for name, value in quality.model_dump().items() if value is not None}
+def _measures(quality: Quality, prefix: str = "") -> dict[str, Metric]:
+    """A model's numbers, then those by domain, without what was not taken."""
+    taken = quality.model_dump(exclude={"domains"})
+    measures = {f"{prefix}{name}": Metric(value=value) for name, value in taken.items() if value is not None}
+    for domain, part in quality.domains.items():
+        measures |= _measures(part, f"{prefix}{domain}: ")
+    return measures
 
 
 def _same_questions(a: Path, b: Path) -> bool:

@@ -2,6 +2,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from curate.distillation.results import Quality
 from curate.errors import TamperedError
 from curate.gate import Verdict
 from curate.licenses.rows import row_judge
@@ -11,7 +12,7 @@ from curate.prompts.reading import read_prompts
 from curate.prompts.report_card import examine_prompts
 from curate.prompts.results import Metric
 from curate.prompts.store import VectorStore
-from curate.runs.compare import compare_analyses, compare_measured, compare_runs, is_run, read_analysis
+from curate.runs.compare import _measures, compare_analyses, compare_measured, compare_runs, is_run, read_analysis
 from tests.runs.conftest import EXAMPLES, QUICK, run_example
 
 
@@ -100,6 +101,13 @@ def test_a_run_compared_with_itself_shows_its_student_and_no_difference(made_onc
     assert {"student before", "student after", "teacher", "without KD"} <= {pair.group for pair in comparison.metrics}
     assert {pair.difference for pair in comparison.metrics if pair.a.value is not None} == {0.0}
     assert comparison.notes == ()
+
+
+def test_numbers_by_domain_are_compared_each_for_itself():
+    quality = Quality(perplexity=2.0, domains={"cards": Quality(accuracy=0.5), "loans": Quality(accuracy=0.25)})
+    assert {name: metric.value for name, metric in _measures(quality).items()} == {
+        "perplexity": 2.0, "cards: accuracy": 0.5, "loans: accuracy": 0.25,
+    }  # fmt: skip
 
 
 def test_students_that_were_asked_other_questions_are_said_to_be(made_once, finished):
