@@ -1,14 +1,10 @@
 """``curate distill``: teach a student, given the tickets of both gates."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from curate.cli.progress import Reporter
-
-if TYPE_CHECKING:
-    from curate.distillation.results import TrainingReport
 
 FilePath = click.Path(path_type=Path)
 
@@ -77,46 +73,9 @@ def distill(
             resume=resume is not None,
             progress=progress,
         )
-    click.echo(report.to_json() if form == "json" else show_training(report, folder), nl=form != "json")
+    if form == "json":
+        click.echo(report.to_json(), nl=False)
+        return
+    from curate.report.text import training_text
 
-
-def show_training(report: "TrainingReport", folder: Path) -> str:
-    """A training on one screen."""
-    lines = [
-        f"{report.config.student.name}: {report.steps} steps on {report.prompts_trained} prompts, "
-        f"{report.tokens:,} answer tokens, {report.wall_s or 0:.0f} s",
-        f"{'':16}{'teacher':>12}{'before':>12}{'after':>12}",
-    ]
-    columns = (report.teacher, report.before, report.after)
-    for name, label in MEASURES.items():
-        values = [getattr(column, name) for column in columns]
-        if any(value is not None for value in values):
-            lines.append(f"{label:16}" + "".join(f"{_number(value):>12}" for value in values))
-    lines += _footprint_lines(report)
-    lines.append(f"student: {folder / 'student'}")
-    return "\n".join(lines)
-
-
-MEASURES: dict[str, str] = {
-    "perplexity": "perplexity",
-    "kl_to_teacher": "KL to teacher",
-    "top1_agreement": "top-1 agreement",
-    "accuracy": "accuracy",
-}
-"""Fields of ``Quality`` and what they are called on screen."""
-
-
-def _footprint_lines(report: "TrainingReport") -> list[str]:
-    ours, theirs = report.footprints["student"], report.footprints["teacher"]
-    rows = {
-        "parameters": (f"{theirs.parameters:,}", f"{ours.parameters:,}"),
-        "bytes": (f"{theirs.bytes:,}", f"{ours.bytes:,}"),
-        "ms a token": (_number(theirs.ms_per_token), _number(ours.ms_per_token)),
-        "peak bytes": (f"{theirs.peak_memory_bytes or 0:,}", f"{ours.peak_memory_bytes or 0:,}"),
-    }
-    return [f"{name:16}{left:>12}{'':12}{right:>12}" for name, (left, right) in rows.items()]
-
-
-def _number(value: float | None) -> str:
-    """Four figures, or a dash where nothing was measured."""
-    return "–" if value is None else f"{value:.4g}"
+    click.echo(f"{training_text(report)}\n\nstudent: {folder / 'student'}")

@@ -19,11 +19,6 @@ ROUNDS = 4
 """Turns of every model; as many tokens are timed in each."""
 
 
-def measure_footprint(model: Any, prompt: Sequence[int], *, folder: Path | None = None) -> Footprint:  # noqa: ANN401
-    """One model alone; see ``measure_footprints``."""
-    return measure_footprints({"model": (model, folder)}, prompt)["model"]
-
-
 def measure_footprints(
     models: Mapping[str, tuple[Any, Path | None]], prompt: Sequence[int], *, rounds: int = ROUNDS
 ) -> dict[str, Footprint]:

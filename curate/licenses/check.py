@@ -13,7 +13,6 @@ from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Duty, Lineage, LineageNode, PolicyRef, in_organisation
 from curate.licenses.duties import conflicts, duties_of
 from curate.licenses.facts import Catalogue, catalogue_for, load_catalogue
-from curate.licenses.gates import gated_repository
 from curate.licenses.lineage import Chain, Member, trace_chain
 from curate.licenses.names import ModelRef, is_repo_id, repo_id_in
 from curate.licenses.patterns import matches
@@ -135,7 +134,7 @@ def decide(
     verdicts: dict[str, Verdict] = {}
     for key, member in chain.members.items():
         before = bench.at(member)
-        about = [one for rule in (*RULES.values(), gated_repository) for one in rule(member, before)]
+        about = [one for rule in RULES.values() for one in rule(member, before)]
         about = under_agreement(before, member, _tempered(member, about), today)
         verdicts[key] = worst(one.verdict for one in about) if about else Verdict.ALLOW
         found.extend(about)

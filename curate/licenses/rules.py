@@ -16,6 +16,7 @@ from curate.licenses.bench import (
 )
 from curate.licenses.expression import read_expression
 from curate.licenses.facts import LicenseFacts
+from curate.licenses.gates import gated_repository
 from curate.licenses.lazy import Pattern
 from curate.licenses.lineage import Member
 from curate.licenses.prose_rules import PROSE_RULES
@@ -217,6 +218,7 @@ RULES: dict[str, Callable[[Member, Bench], Iterator[Finding]]] = {
         unread_parent,
         lineage_cut,
         starting_terms,
+        gated_repository,
         *PROSE_RULES,
     )
 }

@@ -7,7 +7,6 @@ from curate.gate import Evidence, Finding, Verdict
 from curate.licenses.decision import Decision, LineageNode
 from curate.licenses.facts import LicenseFacts
 
-WIDTH = 110
 MAX_QUOTE = 160
 MAX_NODES = 60
 SIGNS = {Verdict.ALLOW: "+", Verdict.REVIEW: "?", Verdict.DENY: "x"}

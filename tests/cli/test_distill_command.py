@@ -31,8 +31,8 @@ def call(classroom):  # noqa: F811
 def test_two_tickets_make_a_student_and_a_table(call, capsys):
     assert call("--set", "losses.kd.temperature=2", "--set", "student.name=small") == 0
     captured = capsys.readouterr()
-    assert "small: 3 steps on 41 prompts" in captured.out
-    for label in ("perplexity", "KL to teacher", "top-1 agreement", "parameters", "ms a token", "peak bytes"):
+    assert "tiny/teacher → small\n3 steps on 41 prompts" in captured.out
+    for label in ("perplexity", "KL to teacher", "top-1 agreement", "parameters", "ms a token", "peak memory"):
         assert label in captured.out
     report = TrainingReport.read(call.root / "out" / "training.json")
     assert report.config.losses.kd.temperature == 2

@@ -74,8 +74,8 @@ def test_what_cannot_run_is_refused_before_anything_is_loaded(changes, message, 
 
 
 def test_a_config_that_can_run_passes(teacher_folder):
-    preflight(make_config(), teacher=str(teacher_folder))
-    preflight(make_config())
+    assert preflight(make_config(), teacher=str(teacher_folder)) is None
+    assert preflight(make_config()) is None
 
 
 def test_settings_and_results_load_no_torch():

@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM
 from curate.distillation.answers import AnswerFile, ask_teacher, generate_answers
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.evaluate import HeldOut, measure_quality, normalise
-from curate.distillation.footprint import measure_footprint, measure_footprints
+from curate.distillation.footprint import measure_footprints
 from curate.distillation.student import keep_layers
 from curate.errors import ConfigError
 
@@ -142,7 +142,7 @@ def test_models_take_turns_when_they_are_timed(student, teacher, monkeypatch):
 
 def test_a_smaller_model_costs_less(student, teacher):
     prompt = [1, 5, 6, 3]
-    small, large = measure_footprint(student, prompt), measure_footprint(teacher, prompt)
+    small, large = measure_footprints({"small": (student, None), "large": (teacher, None)}, prompt).values()
     assert small.parameters < large.parameters
     assert small.bytes < large.bytes
     assert small.peak_memory_bytes < large.peak_memory_bytes

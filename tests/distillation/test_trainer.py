@@ -61,7 +61,8 @@ def test_the_stack_agrees_with_the_models_own_loss(examples, tokenizer):
 def test_a_teacher_that_is_not_needed_is_not_asked(examples, tokenizer):
     stack = make_stack(parse_config({"losses": {"kd": 0}}), len(tokenizer))
     stack.teacher_probe = None
-    stack(collate(examples, 0), count_totals([collate(examples, 0)]))
+    _, terms = stack(collate(examples, 0), count_totals([collate(examples, 0)]))
+    assert {name for name, term in terms.items() if float(term)} == {"task"}
 
 
 def test_the_teacher_gets_no_gradient(examples, tokenizer):
