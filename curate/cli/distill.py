@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from curate.cli.options import format_option
 from curate.cli.progress import Reporter
 
 FilePath = click.Path(path_type=Path)
@@ -16,15 +17,7 @@ FilePath = click.Path(path_type=Path)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one field, dotted; may be repeated.")
 @click.option("--resume", type=FilePath, help="Go on from what a broken call left in this folder.")
 @click.option("-o", "--out", type=FilePath, help="Folder for the student, the answers and training.json.")
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Of the result.",
-)
+@format_option()
 @click.pass_obj
 def distill(
     settings: dict[str, bool],

@@ -85,7 +85,7 @@ def judge_licenses(shop: Workshop) -> Decision:
             decisions[name] = _write_decision(shop.root / name, fresh)
             step.add(shop.root / name)
             shop.say(_decision_line("teacher" if name == "decision.json" else "student's base", decisions[name]))
-        for path in source.write(shop.root / "cards"):
+        for path in source.write(shop.root / "cards", today=shop.today):
             step.add(path)
         step.message = "; ".join(f"{name.removesuffix('.json')}: {one.verdict}" for name, one in decisions.items())
         for one in decisions.values():

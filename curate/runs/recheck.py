@@ -15,8 +15,8 @@ from curate.licenses.decision import Decision, LineageNode
 from curate.licenses.sources import CardSource
 from curate.policy import Policy, load_policy, policy_names
 from curate.runs.config import read_run_config
+from curate.runs.kept_cards import KeptCards, place_of, safe_name
 from curate.runs.verify import verify_run
-from curate.runs.workshop import KeptCards, safe_name
 
 What = Literal[
     "card", "license file", "revision", "license", "lineage", "policy", "catalogue", "curate", "waiver", "finding"
@@ -198,7 +198,7 @@ def _node(then: LineageNode, today: LineageNode) -> Iterator[Change]:
 def _files(kept: KeptCards, cards: Path) -> Iterator[Change]:
     """License texts and other files beside the cards that are not what the run kept."""
     for ref, card in kept.read.values():
-        folder = cards / f"{ref.kind}s" / safe_name(Path(ref.name).name if ref.folder else ref.name)
+        folder = cards / place_of(ref)
         if not folder.is_dir():
             continue
         then = {path.name: sha256_file(path) for path in folder.iterdir() if path.name != "README.md"}

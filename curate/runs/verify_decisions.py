@@ -11,7 +11,7 @@ from curate.gate import Finding, settle
 from curate.licenses.check import check_license
 from curate.licenses.decision import Decision
 from curate.licenses.facts import load_catalogue
-from curate.licenses.sources import make_source
+from curate.licenses.sources import CardFolder
 from curate.policy import Policy, is_waivable
 from curate.prompts.results import PromptDecision
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
@@ -103,7 +103,7 @@ def _judge(decision: Decision, policy: Policy, cards: Path) -> Decision | None:
         return check_license(
             decision.ref,
             policy=policy,
-            source=make_source(cards=[cards], offline=True),
+            source=CardFolder(cards),
             case=decision.case,
             today=decision.decided_on,
             revision=decision.revision,
