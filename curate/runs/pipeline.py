@@ -118,10 +118,12 @@ def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     diversity, shift = analyze(shop, kept)
     approval = approve(shop, decision, kept, filtered, diversity, shift)
     if only_gates:
+        papers.write_bom(shop)
         papers.write_report(shop)
         return "gates passed"
     training = distill(shop)
     papers.write_student_papers(shop, decision, approval, training)
+    papers.write_bom(shop)
     papers.write_report(shop)
     return "finished"
 
@@ -136,6 +138,7 @@ def _close_after(error: BaseException, shop: Workshop, signer: "CryptoSigner | N
     elif isinstance(error, KeyboardInterrupt):
         status = "interrupted"
     if status in {"denied", "review"}:
+        papers.write_bom(shop)
         papers.write_report(shop)
     code = error.exit_code if isinstance(error, CurateError) else 130 if status == "interrupted" else 1
     shop.trail.close(status, exit_code=code, message=one_line(error), config_sha256=shop.config.digest())
