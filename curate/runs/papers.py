@@ -21,7 +21,9 @@ def write_student_papers(
     """Lay the model card and, where there are duties, a NOTICE into the student's folder."""
     with shop.trail.step("papers") as step:
         folder = shop.root / "student"
-        write_text(folder / "README.md", student_card(shop.config, decision, approval, training, run_id=shop.root.name))
+        sources = _sources(shop.root / "prompts.parquet")
+        card = student_card(shop.config, decision, approval, training, run_id=shop.root.name, sources=sources)
+        write_text(folder / "README.md", card)
         step.add(folder / "README.md")
         duties = (*decision.obligations, *approval.obligations)
         if duties:

@@ -27,7 +27,7 @@ def test_a_run_that_is_killed_at_every_step_goes_on_to_the_same_student(made_onc
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system"}
     done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(told) == 30, done.stderr[-2000:]
+    assert len(told) == 33, done.stderr[-2000:]
     for one in told:
         finished = (one["step"], one["where"]) == ("close", "in_the_middle")  # closing a whole run records no file
         assert one["ended"] == (0 if finished else -signal.SIGKILL), one
@@ -35,7 +35,7 @@ def test_a_run_that_is_killed_at_every_step_goes_on_to_the_same_student(made_onc
     (folder,) = tmp_path.iterdir()
     outcome = run_example("run.yaml", tmp_path, *QUICK, resume=folder)
     assert outcome.record.status == "finished"
-    assert outcome.record.steps[-3].status == "reused"
+    assert outcome.record.steps[-4].status == "reused"
     assert verify_run(folder).finished
     assert not [path for path in folder.rglob("*") if path.name.startswith(".") or path.name == CLOSING]
     for file in ("student/model.safetensors", "prompts.parquet", "decision.json", "student_decision.json"):
