@@ -11,7 +11,7 @@ from curate.artifact import sha256_file
 from curate.distillation.config import StudentConfig
 from curate.report.run_bom import RunParts, run_bom
 from curate.runs.record import BOM, RunRecord
-from tests.report.values import denied_decision
+from tests.report.values import denied_decision, prompt_decision, training_report
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e=cmd()"
 
