@@ -1,4 +1,4 @@
-"""What a stranger installs: the wheel in a bare environment, the action and the pre-commit hook in scratch repositories.
+"""What a stranger installs: the wheel in a bare environment; the action and the hook in scratch repositories.
 
 A package index is needed, so it is asked for: ``make wheel``, or ``CURATE_INSTALL=1 pytest tests/test_install.py``.
 """

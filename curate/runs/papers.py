@@ -1,5 +1,6 @@
 """What a run leaves for people: the student's card and NOTICE, the bill of materials, and the report page."""
 
+import json
 from pathlib import Path
 from typing import TypeVar
 
@@ -7,7 +8,7 @@ from curate.artifact import Artifact, folder_files, sha256_file, write_text
 from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
 from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
-from curate.runs.record import BOM, CLOSE
+from curate.runs.record import BOM, CLOSE, SPDX
 from curate.runs.student_card import notice, student_card
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
 from curate.runs.workshop import Workshop
@@ -32,11 +33,12 @@ def write_student_papers(
 
 
 def write_bom(shop: Workshop) -> None:
-    """The bill of materials of whatever the run came to; none before there is a decision about the teacher."""
+    """The bills of materials of whatever the run came to; none before there is a decision about the teacher."""
     teacher = _read(Decision, shop.root / "decision.json")
     if teacher is None:
         return
     from curate.report.run_bom import RunParts, run_bom
+    from curate.report.spdx import spdx_document
 
     student = _read(StudentDecision, shop.root / STUDENT_DECISION)
     folder, kept = shop.root / "student", shop.root / "prompts.parquet"
@@ -54,8 +56,10 @@ def write_bom(shop: Workshop) -> None:
             baseline=_read(TrainingReport, shop.root / "baseline.json"),
             files={file.relative_to(shop.root).as_posix(): sha256_file(file) for file in folder_files(folder)},
         )
-        write_text(shop.root / BOM, run_bom(parts))
-        step.add(shop.root / BOM)
+        bom = run_bom(parts)
+        for name, text in ((BOM, bom), (SPDX, spdx_document(json.loads(bom)))):
+            write_text(shop.root / name, text)
+            step.add(shop.root / name)
 
 
 def _sources(kept: Path) -> dict[str, dict[str, int]]:

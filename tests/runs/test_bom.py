@@ -1,5 +1,6 @@
 """The bill of materials of a run: against the official schema, strictly, and against what lies in the folder."""
 
+import io
 import json
 import unicodedata
 
@@ -10,7 +11,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from curate.artifact import sha256_file
 from curate.distillation.config import StudentConfig
 from curate.report.run_bom import RunParts, run_bom
-from curate.runs.record import BOM, RunRecord
+from curate.report.spdx import spdx_document
+from curate.runs.record import BOM, SPDX, RunRecord
 from tests.report.values import denied_decision, prompt_decision, training_report
 
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202e=cmd()"
@@ -26,6 +28,17 @@ def read(text):
     assert len(refs) == len(set(refs))
     assert set(named) == set(refs)
     return bom
+
+
+def read_spdx(text):
+    """The elements of an SPDX document, once SPDX's own bindings read it and write it again."""
+    from spdx_python_model import v3_0_1 as spdx
+
+    found = spdx.SHACLObjectSet()
+    spdx.JSONLDDeserializer().read(io.StringIO(text), found)
+    assert found.missing_ids == set()
+    spdx.JSONLDSerializer().write(found, io.BytesIO())  # what is required and missing is found here
+    return {one["spdxId"]: one for one in json.loads(text)["@graph"] if "spdxId" in one}
 
 
 def values(component, name):
@@ -59,12 +72,38 @@ def test_the_bom_of_a_run_names_student_teacher_lineage_data_licenses_and_figure
     assert values(bom["metadata"], "curate:verdict:prompts") == ["allow"]
 
 
-def test_the_record_seals_the_bom(made_once):
-    assert RunRecord.read(made_once / "run.json").files[BOM] == sha256_file(made_once / BOM)
+def test_the_record_seals_both_boms(made_once):
+    for name in (BOM, SPDX):
+        assert RunRecord.read(made_once / "run.json").files[name] == sha256_file(made_once / name)
+
+
+def test_the_spdx_form_says_the_same(made_once):
+    elements = read_spdx((made_once / SPDX).read_text())
+    student = next(one for one in elements.values() if one.get("name") == "intent-student")
+    assert student["type"] == "ai_AIPackage"
+    assert student["verifiedUsing"][0]["hashValue"] == sha256_file(made_once / "student" / "model.safetensors")
+    assert any(one["key"].startswith("perplexity (student after") for one in student["ai_metric"])
+    said = [one for one in elements.values() if one["type"] == "Relationship" and one["from"] == student["spdxId"]]
+    told = {(one["relationshipType"], elements[one["to"][0]]["name"]) for one in said}
+    assert told == {
+        ("descendantOf", "embedded"), ("trainedOn", "prompts.parquet"),
+        ("hasDeclaredLicense", "LicenseRef-apache-2.0"), ("hasConcludedLicense", "Apache-2.0"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("ai_metric", "ai_metrik"), ('"trainedOn"', '"taughtOn"'), ('"specVersion": "3.0.1",', "")]
+)
+def test_what_is_no_spdx_is_found(made_once, old, new):
+    text = (made_once / SPDX).read_text()
+    assert old in text
+    with pytest.raises((KeyError, ValueError)):
+        read_spdx(text.replace(old, new))
 
 
 def test_a_denied_run_has_a_bom_of_what_was_looked_at_and_no_student(denied):
     bom = read((denied / BOM).read_text())
+    assert read_spdx((denied / SPDX).read_text())
     assert "component" not in bom["metadata"]
     assert values(bom["metadata"], "curate:verdict:teacher") == ["deny"]
     assert "Llama-2-7b-hf" in [one["name"] for one in bom["components"]]
@@ -79,6 +118,7 @@ def test_hostile_names_stay_text_and_break_nothing():
             sources={HOSTILE: {HOSTILE: 3}}, training=training_report(), files={HOSTILE: "0" * 64},
         )
     )  # fmt: skip
+    assert read_spdx(spdx_document(json.loads(text)))
     told = json.dumps(read(text), ensure_ascii=False)
     assert "<script>" in told
     assert not [char for char in told if unicodedata.category(char) in {"Cc", "Cf", "Cs"}]
