@@ -85,6 +85,7 @@ def test_what_needs_an_extra_says_so_in_one_line(scripts, tmp_path):
         (line,) = [one for one in done.stderr.splitlines() if one.startswith("curate: ")]
         assert "pip install" in line
         assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_both_steps_of_the_action_run_in_a_scratch_repository(tmp_path):
