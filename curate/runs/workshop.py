@@ -65,7 +65,8 @@ class Workshop:
 
 def is_folder(name: str, where: Path) -> bool:
     """Whether a run file's teacher is a folder: written as a path, or there."""
-    return name.startswith((".", "/", "~")) or (":" not in name and (where / name / "config.json").is_file())
+    is_path = name.startswith((".", "/", "~")) or Path(name).is_absolute()
+    return is_path or (":" not in name and (where / name / "config.json").is_file())
 
 
 def package_folder() -> Path:
