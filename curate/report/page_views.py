@@ -102,12 +102,20 @@ def view_prompts(
         dropped=_dropped_rows(filters) if filters else (),
         diversity_rows=metric_rows(diversity.metrics) if diversity else (),
         shift_rows=metric_rows(shift.metrics) if shift else (),
-        map=charts.prompt_map(diversity.map) if diversity else None,
+        map=charts.prompt_map(diversity.map, _map_totals(diversity, shift, filters)) if diversity else None,
         drops=charts.drops_by_filter(filters) if filters else None,
         similarity=charts.similarity_histogram(diversity.similarity_histogram) if diversity else None,
         clusters=charts.cluster_shares(clusters),
         digests=_prompt_digests(diversity, shift, filters, decision),
     )
+
+
+def _map_totals(diversity: DiversityReport, shift: ShiftReport | None, filters: FilterReport | None) -> dict[str, int]:
+    """How many prompts each group of the map stands for."""
+    totals = {one.name: one.dropped for one in filters.filters} if filters else {}
+    totals["kept"] = filters.rows_kept if filters else diversity.rows
+    totals["reference"] = shift.reference_rows if shift else 0
+    return totals
 
 
 def _dropped_rows(report: FilterReport) -> Rows:
