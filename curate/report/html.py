@@ -1,4 +1,4 @@
-"""Self-contained HTML pages for decisions, prompt sets, runs and comparisons: no script, no network, nothing to load."""
+"""Self-contained HTML pages for decisions, prompts, runs and comparisons: no script, no network, nothing to load."""
 
 from collections.abc import Sequence
 

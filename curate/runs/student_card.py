@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import yaml
 
 from curate.distillation.config import LossConfig
-from curate.distillation.results import Quality, TrainingReport
+from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
 from curate.prompts.results import PromptDecision
+from curate.report.text import balance_line, compared_models, domain_rows, exam_rows, quality_rows
 from curate.runs.config import RunConfig
 
 
@@ -87,18 +88,24 @@ def _formula(losses: LossConfig) -> str:
 
 
 def _table(training: TrainingReport) -> list[str]:
-    """Before and after on prompts the student did not learn from, as a Markdown table."""
-    rows: list[tuple[str, Quality]] = [
-        ("teacher", training.teacher),
-        ("student before", training.before),
-        ("student after", training.after),
-    ]
-    head = ["| model | perplexity | KL to teacher | top-1 agreement | accuracy |", "|---|---|---|---|---|"]
-    return head + [
-        f"| {name} | {_number(q.perplexity)} | {_number(q.kl_to_teacher)} | {_number(q.top1_agreement)} "
-        f"| {_number(q.accuracy)} |"
-        for name, q in rows
-    ]
+    """Before and after on prompts the student did not learn from, whole and by domain, as Markdown tables."""
+    models = compared_models(training)
+    names = ("teacher", "student before", "student after")
+    lines = _markdown_table(("measure", *names), quality_rows(models))
+    if rows := domain_rows(models):
+        lines += ["", "By domain:", "", *_markdown_table(("domain", "measure", *names), rows)]
+    if training.exams:
+        headers, rows = exam_rows(training.exams)
+        lines += ["", "While training:", "", *_markdown_table(headers, rows)]
+    if line := balance_line(training.balance):
+        lines += ["", f"{_plain(line)}."]
+    return lines
+
+
+def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; cells may hold anything."""
+    lines = [[_plain(cell) for cell in line] for line in (headers, *rows)]
+    return [f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(headers), *lines[1:])]
 
 
 def _waivers(decision: Decision) -> list[str]:
@@ -116,10 +123,6 @@ def _waivers(decision: Decision) -> list[str]:
 
 def _at(revision: str) -> str:
     return f" at revision `{_plain(revision)}`" if revision else ""
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _plain(text: str) -> str:

@@ -137,7 +137,7 @@ def test_a_term_of_no_weight_is_off():
     losses = report.config.losses.model_copy(
         update={"attention": report.config.losses.attention.model_copy(update={"weight": 0.0})}
     )
-    assert loss_terms(losses)[3] == ("attention maps (γ)", "0", "off")
+    assert loss_terms(losses, report.balance)[3] == ("attention maps (γ)", "0", "–", "off")
 
 
 def test_a_training_report_reads_as_two_tables():
