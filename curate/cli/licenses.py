@@ -12,7 +12,7 @@ import click
 
 from curate.artifact import sha256_folder
 from curate.cli.decisions import AT_ONCE, FORMS, Answer, answer_all, exit_code_of, render_answers
-from curate.cli.options import cards_option, emit, output_option, policy_option, refs_in, today
+from curate.cli.options import cards_option, emit, harmless, output_option, policy_option, refs_in, today
 from curate.gate import Verdict
 from curate.licenses.check import check_license as check_one
 from curate.licenses.check import embedded_folder, parse_ref
@@ -147,7 +147,7 @@ def _tell_problems(answers: list[Answer]) -> None:
         if one.error is not None and len(answers) == 1:
             raise one.error
         if one.error is not None:
-            click.echo(f"curate: {one.error}", err=True)
+            click.echo(f"curate: {harmless(str(one.error))}", err=True)
 
 
 def _case(**given: Any) -> Case:  # noqa: ANN401 – the fields of a case

@@ -112,7 +112,9 @@ def run_command(arguments: list[str] | None = None) -> int:
         usage.show()
         return usage.exit_code
     except CurateError as error:
-        click.echo(f"curate: {error}", err=True)
+        from curate.cli.options import harmless
+
+        click.echo(f"curate: {harmless(str(error))}", err=True)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()

@@ -24,12 +24,14 @@ def interval_panels(group: str, pairs: Sequence[MetricPair]) -> Figure | None:
         return None
     apart = [pair.name.replace("_", " ") for pair in pairs if pair.intervals_overlap is False]
     told = f" Intervals do not overlap for {', '.join(apart)}." if apart else ""
+    lines = " A line is a 95 % interval." if any(pair.a.low is not None for pair in pairs) else ""
+    noun = "measure" if len(panels) == 1 else "measures"
     lone = sum(pair.difference is None for pair in pairs)
     missing = f" {lone} more could not be measured on both sides." if lone else ""
     return Figure(
         name=name,
         title=group[0].upper() + group[1:],
-        caption=f"{len(panels)} measures taken on both sides.{told}{missing} A line is a 95 % interval.",
+        caption=f"{len(panels)} {noun} taken on both sides.{told}{missing}{lines}",
         panels=panels,
         headers=HEADERS,
         rows=measure_rows(pairs),

@@ -73,8 +73,10 @@ def _sentence(comparison: Comparison) -> str:
     said = [_counted(verdicts, "verdict")] if comparison.of == "runs" else []
     said += [_counted(findings, "finding")]
     said += [_counted(settings, "setting")] if comparison.of == "runs" else []
-    numbers = f"{measures} measures were taken on both sides; the intervals of {apart} do not overlap."
-    return f"{', '.join(said)} {'differs' if said == ['1 finding'] else 'differ'}. {numbers}"
+    numbers = f"{_counted(measures, 'measure')} {'was' if measures == 1 else 'were'} taken on both sides"
+    numbers += f"; the intervals of {apart} do not overlap." if apart else "; no two intervals lie apart."
+    sentence = f"{', '.join(said)} {'differs' if said == ['1 finding'] else 'differ'}. {numbers}"
+    return sentence[0].upper() + sentence[1:]
 
 
 def _counted(count: int, noun: str) -> str:

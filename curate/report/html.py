@@ -12,7 +12,7 @@ from curate.report.comparison import Comparison
 from curate.report.markup import render
 from curate.report.page_views import DecisionView, PromptsView, view_decision, view_prompts, view_training
 from curate.report.recipe import quality_sentence
-from curate.report.text import compared_models
+from curate.report.text_training import compared_models
 from curate.report.views import VERDICT_WORDS, FindingsView, StepLine, Tone
 
 __all__ = ["StepLine", "comparison_page", "decision_page", "decisions_page", "prompts_page", "run_page"]

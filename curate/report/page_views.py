@@ -7,7 +7,7 @@ from curate.prompts.results import DiversityReport, FilterReport, PromptDecision
 from curate.report.figures import Figure
 from curate.report.numbers import ABSENT, format_number
 from curate.report.recipe import loss_terms, settings, training_digests
-from curate.report.text import compared_models, domain_rows
+from curate.report.text_training import compared_models, domain_rows
 from curate.report.views import (
     MAX_NODES,
     FindingsView,

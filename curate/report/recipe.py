@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from curate.distillation.config import LossConfig
 from curate.distillation.results import Quality, TrainingReport
 from curate.report.numbers import format_number
-from curate.report.text import QUALITIES
+from curate.report.text_training import QUALITIES
 
 Rows = tuple[tuple[str, ...], ...]
 

@@ -8,7 +8,7 @@ from curate.distillation.config import LossConfig
 from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
 from curate.prompts.results import PromptDecision
-from curate.report.text import balance_line, compared_models, domain_rows, exam_rows, quality_rows
+from curate.report.text_training import balance_line, compared_models, domain_rows, exam_rows, quality_rows
 from curate.runs.config import RunConfig
 
 

@@ -10,7 +10,7 @@ from curate.report.charts_training import footprint_bars, loss_curves, quality_b
 from curate.report.figures import OTHER, group_legend, spread
 from curate.report.recipe import loss_terms, quality_sentence
 from curate.report.svg import BLUE, GREY, INK, MUTED, PALETTE
-from curate.report.text import training_text
+from curate.report.text_training import training_text
 
 from .pages import Page
 from .values import filter_report, prompt_samples, training_report

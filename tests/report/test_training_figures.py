@@ -1,7 +1,7 @@
 """Everything a training report measured is shown: terminal, page, student's card."""
 
 from curate.report.html import run_page
-from curate.report.text import training_text
+from curate.report.text_training import training_text
 
 from .pages import assert_self_contained
 from .values import HOSTILE, training_report
