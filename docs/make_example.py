@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "reports" / "example"
 READ = (
     "report.html", "decision.json", "prompt_decision.json", "student_decision.json", "filter.json", "shift.json",
-    "training.json", "baseline.json", "run.json", "student/README.md", "student/NOTICE",
+    "run.json", "student/README.md", "student/NOTICE",
 )  # fmt: skip
 MOST_BYTES = 2_000_000
 

@@ -85,7 +85,9 @@ def exam_rows(exams: Sequence[ExamPoint]) -> tuple[list[str], list[list[str]]]:
 
 def balance_line(balance: Mapping[str, float]) -> str:
     """What the weights of terms were multiplied by, so that no gradient drowns the others; nothing for none."""
-    factors = ", ".join(f"{TERM_NAMES.get(term, term)} × {format_number(factor)}" for term, factor in balance.items())
+    factors = ", ".join(
+        f"{TERM_NAMES.get(term, term)} × {format_number(factor)}" for term, factor in sorted(balance.items())
+    )
     return f"weights balanced by gradient norms: {bound_text(factors, 300)}" if factors else ""
 
 

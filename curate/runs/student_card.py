@@ -45,7 +45,7 @@ def student_card(
             "",
             "## What it measures",
             "",
-            *_table(training),
+            *measures_table(training),
             "",
             "## Proof",
             "",
@@ -87,7 +87,7 @@ def _formula(losses: LossConfig) -> str:
     return " + ".join(terms)
 
 
-def _table(training: TrainingReport) -> list[str]:
+def measures_table(training: TrainingReport) -> list[str]:
     """Before and after on prompts the student did not learn from, whole and by domain, as Markdown tables."""
     models = compared_models(training)
     names = ("teacher", "student before", "student after")

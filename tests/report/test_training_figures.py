@@ -1,7 +1,10 @@
 """Everything a training report measured is shown: terminal, page, student's card."""
 
+from markdown_it import MarkdownIt
+
 from curate.report.html import run_page
 from curate.report.text_training import training_text
+from curate.runs.student_card import measures_table
 
 from .pages import assert_self_contained
 from .values import HOSTILE, training_report
@@ -37,3 +40,12 @@ def test_a_hostile_domain_is_text():
     assert "<script>alert('x')</script>" in page.text
     assert "\x1b" not in page.text + training_text(report)
     assert "\u202e" not in page.text + training_text(report)
+
+
+def test_the_students_card_shows_domains_exams_reverse_kl_and_balance():
+    lines = "\n".join(measures_table(training_report(hostile="a | b <i>")))
+    assert [told for told in MEASURED if told not in lines and told != "banking"] == []
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(lines)
+    assert html.count("<table>") == 3
+    assert "<i>" not in html
+    assert "<td>a | b &lt;i&gt;</td>" in html
