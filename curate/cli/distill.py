@@ -69,6 +69,6 @@ def distill(
     if form == "json":
         click.echo(report.to_json(), nl=False)
         return
-    from curate.report.text import training_text
+    from curate.report.text_training import training_text
 
     click.echo(f"{training_text(report)}\n\nstudent: {folder / 'student'}")

@@ -16,6 +16,7 @@ from curate.cli.options import (
     cards_option,
     emit,
     format_option,
+    harmless,
     offline_option,
     output_option,
     policy_option,
@@ -128,7 +129,7 @@ def _tell_problems(answers: list[Answer]) -> None:
         if one.error is not None and len(answers) == 1:
             raise one.error
         if one.error is not None:
-            click.echo(f"curate: {one.error}", err=True)
+            click.echo(f"curate: {harmless(str(one.error))}", err=True)
 
 
 def _progress(*, is_quiet: bool) -> AbstractContextManager[Progress]:

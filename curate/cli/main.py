@@ -119,7 +119,9 @@ def run_command(arguments: list[str] | None = None) -> int:
             return 130
         if not isinstance(error, CurateError):
             raise
-        click.echo(f"curate: {error}", err=True)
+        from curate.cli.options import harmless
+
+        click.echo(f"curate: {harmless(str(error))}", err=True)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()

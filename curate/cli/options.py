@@ -72,6 +72,13 @@ def format_option(*forms: str, told: str = "Text for people, or the whole artifa
     return click.option("-f", "--format", "form", type=choice, default="text", show_default=True, help=told)
 
 
+def harmless(text: str) -> str:
+    """A message that may quote a card or a file, without characters that steer a terminal."""
+    from curate.report.text import escape_controls
+
+    return escape_controls(text, multiline=True)
+
+
 def emit(text: str, output: Path | None) -> None:
     """Results go to standard output or to the file that was asked for, atomically."""
     if output is None or str(output) == "-":

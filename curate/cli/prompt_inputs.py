@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from curate.cli.options import harmless
 from curate.errors import MissingExtra, PolicyError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def read_both(
 
     prompts = read_prompts(file, column=column, strict=strict, progress=progress)
     for line in prompts.bad_lines[:3]:
-        click.echo(f"curate: {file}: left out {line}", err=True)
+        click.echo(f"curate: {harmless(f'{file}: left out {line}')}", err=True)
     if len(prompts.bad_lines) > 3:
         click.echo(f"curate: {file}: and {len(prompts.bad_lines) - 3} more lines", err=True)
     return prompts, None if reference is None else read_prompts(reference, strict=strict)

@@ -131,7 +131,9 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
         if len(kept) and (given["ticket"] or given["form"] == "html"):
             from curate.prompts.analyze import analyze_prompts as measure
 
-            measured = measure(kept, reference=known, store=store, progress=progress)
+            measured = measure(
+                kept, reference=known, store=store, drops=report.drops, source=prompts, progress=progress
+            )
     return finish(policy, kept, report, measured, given)
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from curate.errors import Denied
 from curate.progress import Progress, silent
 from curate.prompts.diversity import METRICS, Seen
 from curate.prompts.judge import approve_prompts, judge_prompts
-from curate.prompts.pictures import cluster_shares, map_samples, similarity_histogram
+from curate.prompts.pictures import cluster_shares, dropped_texts, map_samples, similarity_histogram
 from curate.prompts.promptset import PromptSet
 from curate.prompts.results import (
     DiversityReport,
+    Drop,
     Metric,
+    Sample,
     ShiftReport,
 )
 from curate.prompts.shift import DISTANCES, Compared
@@ -36,6 +38,8 @@ def analyze_prompts(
     store: VectorStore | None = None,
     subsample: int = SUBSAMPLE,
     seed: int = 0,
+    drops: Sequence[Drop] = (),
+    source: PromptSet | None = None,
     progress: Progress = silent,
 ) -> tuple[DiversityReport, ShiftReport | None]:
     """How varied a prompt set is, and how far it lies from a reference if there is one.
@@ -46,6 +50,8 @@ def analyze_prompts(
         store: where vectors come from; the embedded embedder if none is given.
         subsample: rows the metrics are taken on, at most.
         seed: of the subsample and the permutations.
+        drops: what filters dropped, or would; shown on the map by filter, and in no number.
+        source: the set they dropped it from, if that is not ``prompts``.
         progress: hears of each metric.
     """
     if not len(prompts):
@@ -78,11 +84,32 @@ def analyze_prompts(
         metrics=metrics,
         clusters=cluster_shares(seen, reference_texts=None, reference=None),
         similarity_histogram=similarity_histogram(seen.vectors),
-        map=map_samples(seen, None if reference is None else reference.texts),
+        map=draw_map(prompts, rows, seen, reference, store, drops, source or prompts),
         wall_s=round(time.monotonic() - started, 3),
     )
     shift = None if reference is None else measure_shift(prompts, reference, seen, store, seed, progress)
     return diversity, shift
+
+
+def draw_map(
+    prompts: PromptSet,
+    rows: list[int],
+    seen: Seen,
+    reference: PromptSet | None,
+    store: VectorStore,
+    drops: Sequence[Drop],
+    source: PromptSet,
+) -> tuple[Sample, ...]:
+    """The map of the subsample and its reference, and of what was dropped."""
+    gone = {drop.id for drop in drops} if source is prompts else set()
+    return map_samples(
+        seen,
+        None if reference is None or seen.reference is None
+        else [reference.texts[row] for row in draw(len(reference), len(seen.reference), seen.seed)],
+        kept=[place for place, row in enumerate(rows) if prompts.ids[row] not in gone],
+        dropped=dropped_texts(source, drops),
+        store=store,
+    )  # fmt: skip
 
 
 def draw(rows: int, subsample: int, seed: int) -> list[int]:

@@ -27,7 +27,6 @@ def examine_prompts(
 ) -> tuple[PromptAnalysis, FilterReport]:
     """Measure the set as it is, hold it against the policy's bounds, and count what its chain would drop."""
     started = time.monotonic()
-    diversity, shift = analyze_prompts(prompts, reference=reference, store=store, seed=seed, progress=progress)
     _, report = filter_prompts(
         prompts,
         chain=policy.prompts.filters,
@@ -37,6 +36,9 @@ def examine_prompts(
         policy_chain=policy.prompts.filters,
         policy_sha256=policy.digest(),
         progress=progress,
+    )
+    diversity, shift = analyze_prompts(
+        prompts, reference=reference, store=store, seed=seed, drops=report.drops, progress=progress
     )
     analysis = PromptAnalysis(
         rows=len(prompts),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from curate.distillation.config import LossConfig
 from curate.distillation.results import Quality, TrainingReport
 from curate.report.numbers import format_number
-from curate.report.text import QUALITIES
+from curate.report.text_training import QUALITIES
 
 Rows = tuple[tuple[str, ...], ...]
 
@@ -30,16 +30,19 @@ def quality_sentence(models: Mapping[str, Quality]) -> str:
     return ""
 
 
-def loss_terms(losses: LossConfig) -> Rows:
-    """Name, weight and settings of each term of the loss; a weight of 0 is off."""
+def loss_terms(losses: LossConfig, balance: Mapping[str, float]) -> Rows:
+    """Name, weight, what balancing multiplied it by, and settings of each term of the loss; a weight of 0 is off."""
     kd, feature, attention = losses.kd, losses.feature, losses.attention
     terms = (
-        ("task", losses.task, "next token of the answer"),
-        ("KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
-        ("hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
-        ("attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
+        ("task", "task", losses.task, "next token of the answer"),
+        ("kd", "KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
+        ("feature", "hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
+        ("attention", "attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
     )
-    return tuple((name, format_number(weight), told if weight else "off") for name, weight, told in terms)
+    return tuple(
+        (name, format_number(weight), format_number(balance.get(term) if weight else None), told if weight else "off")
+        for term, name, weight, told in terms
+    )
 
 
 def settings(report: TrainingReport) -> Rows:

@@ -83,7 +83,7 @@ def filter_text(report: FilterReport, *, place: str = "", decision: PromptDecisi
         lines += ["", f"embedder {report.embedder.spec} ({report.embedder.sha256[:12]})"]
     if decision is not None:
         lines += ["", f"Decision: {decision.verdict.value}", *findings_text(decision.findings)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escape_controls, lines)) + "\n"
 
 
 def counts_text(filters: Sequence[FilterCount]) -> list[str]:
@@ -118,7 +118,7 @@ def analysis_text(analysis: PromptAnalysis, *, place: str = "") -> str:
         lines += ["", "What the policy's chain would drop", *counts_text(dropped)]
     lines += [f"note: {note}" for note in analysis.notes]
     lines += ["", "Against the policy, as it is", *findings_text(analysis.findings)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escape_controls, lines)) + "\n"
 
 
 def diversity_text(report: DiversityReport) -> list[str]:

@@ -125,7 +125,7 @@ def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     decision = judge_licenses(shop)
     check_student_license(shop)
     kept, filtered = filter_prompt_set(shop)
-    diversity, shift = analyze(shop, kept)
+    diversity, shift = analyze(shop, kept, filtered)
     approval = approve(shop, decision, kept, filtered, diversity, shift)
     if only_gates:
         papers.write_bom(shop)

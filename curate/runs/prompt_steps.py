@@ -81,7 +81,7 @@ def _dropped(report: FilterReport) -> str:
     return ", ".join(f"{one.name} {one.dropped}" for one in report.filters if one.dropped) or "nothing"
 
 
-def analyze(shop: Workshop, kept: "PromptSet") -> tuple[DiversityReport, ShiftReport | None]:
+def analyze(shop: Workshop, kept: "PromptSet", filtered: FilterReport) -> tuple[DiversityReport, ShiftReport | None]:
     """Diversity of what is left, and its shift against the reference."""
     from curate.prompts.analyze import analyze_prompts
     from curate.prompts.reading import read_prompts
@@ -93,6 +93,7 @@ def analyze(shop: Workshop, kept: "PromptSet") -> tuple[DiversityReport, ShiftRe
         "reference": reference.sha256 if reference else "",
         "embedder": shop.policy.prompts.embedder,
         "seed": str(config.distill.seed),
+        "drops": sha256_file(shop.root / "filter.json"),
     }
     if line := shop.trail.reusable("analyze", inputs):
         shop.trail.reuse(line)
@@ -100,7 +101,13 @@ def analyze(shop: Workshop, kept: "PromptSet") -> tuple[DiversityReport, ShiftRe
         return DiversityReport.read(shop.root / "diversity.json"), shift
     with shop.trail.step("analyze", inputs) as step:
         diversity, shift = analyze_prompts(
-            kept, reference=reference, store=_vectors(shop), seed=config.distill.seed, progress=shop.progress
+            kept,
+            reference=reference,
+            store=_vectors(shop),
+            seed=config.distill.seed,
+            drops=filtered.drops,
+            source=read_prompts(_place(shop, config.prompts), column=config.column or None),
+            progress=shop.progress,
         )
         diversity.write(shop.root / "diversity.json")
         step.add(shop.root / "diversity.json")

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 import yaml
 
 from curate.distillation.config import LossConfig
-from curate.distillation.results import Quality, TrainingReport
+from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
 from curate.licenses.facts import Catalogue, load_catalogue
 from curate.licenses.names import is_repo_id
 from curate.prompts.results import PromptDecision
+from curate.report.text_training import balance_line, compared_models, domain_rows, exam_rows, quality_rows
 from curate.runs.config import RunConfig
 
 NO_LICENSE = ("other", "unknown")
@@ -59,7 +60,7 @@ def student_card(
             "",
             "## What it measures",
             "",
-            *_table(training),
+            *measures_table(training),
             "",
             "## Proof",
             "",
@@ -130,19 +131,25 @@ def _formula(losses: LossConfig) -> str:
     return " + ".join(terms)
 
 
-def _table(training: TrainingReport) -> list[str]:
-    """Before and after on prompts the student did not learn from, as a Markdown table."""
-    rows: list[tuple[str, Quality]] = [
-        ("teacher", training.teacher),
-        ("student before", training.before),
-        ("student after", training.after),
-    ]
-    head = ["| model | perplexity | KL to teacher | top-1 agreement | accuracy |", "|---|---|---|---|---|"]
-    return head + [
-        f"| {name} | {_number(q.perplexity)} | {_number(q.kl_to_teacher)} | {_number(q.top1_agreement)} "
-        f"| {_number(q.accuracy)} |"
-        for name, q in rows
-    ]
+def measures_table(training: TrainingReport) -> list[str]:
+    """Before and after on prompts the student did not learn from, whole and by domain, as Markdown tables."""
+    models = compared_models(training)
+    names = ("teacher", "student before", "student after")
+    lines = _markdown_table(("measure", *names), quality_rows(models))
+    if rows := domain_rows(models):
+        lines += ["", "By domain:", "", *_markdown_table(("domain", "measure", *names), rows)]
+    if training.exams:
+        headers, rows = exam_rows(training.exams)
+        lines += ["", "While training:", "", *_markdown_table(headers, rows)]
+    if line := balance_line(training.balance):
+        lines += ["", f"{_plain(line)}."]
+    return lines
+
+
+def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; cells may hold anything."""
+    lines = [[_plain(cell) for cell in line] for line in (headers, *rows)]
+    return [f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(headers), *lines[1:])]
 
 
 def _waivers(decision: Decision) -> list[str]:
@@ -160,10 +167,6 @@ def _waivers(decision: Decision) -> list[str]:
 
 def _at(revision: str) -> str:
     return f" at revision `{_plain(revision)}`" if revision else ""
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _plain(text: str) -> str:
