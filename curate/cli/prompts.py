@@ -107,7 +107,9 @@ def analyze_prompts(
     help="With --budget: rows that cover most, or rows drawn by how like the reference they are (DSIR).",
 )
 @click.option(
-    "--quota", type=click.Choice(["source", "cluster"]), help="With --budget: an equal share for each source or cluster."
+    "--quota",
+    type=click.Choice(["source", "cluster"]),
+    help="With --budget: an equal share for each source or cluster.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the selection.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Kept rows: .jsonl, .csv or .parquet.")
