@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curate.prompts.domain import domain_scores, held_out_scores
+from curate.prompts.neighbors import top_neighbors
 from curate.prompts.results import Metric
+from curate.prompts.shares import wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -194,17 +196,46 @@ def excess(under: float) -> float:
     return max(0.0, (under - (1 - QUANTILE)) / QUANTILE)
 
 
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    z = 1.96
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5 / (1 + z * z / rows)
-    return max(0.0, middle - half), min(1.0, middle + half)
+def prdc_precision(seen: Compared) -> Metric:
+    """Share of prompts that fall inside some reference row's neighbourhood (Kynkäänniemi et al. 2019), k = 5.
+
+    Blind to what is missing from the prompts, and to topics that are asked for too often.
+    """
+    inside = neighbourhoods(seen)
+    if inside is None:
+        return Metric(value=None, note="needs six rows on each side")
+    share = float(inside.any(axis=0).mean())
+    low, high = wilson(share, len(seen.vectors))
+    return Metric(value=share, low=low, high=high, note="blind to missing topics")
+
+
+def prdc_coverage(seen: Compared) -> Metric:
+    """Share of reference rows with a prompt in their neighbourhood (Naeem et al. 2020), k = 5.
+
+    Blind to what is added beside the reference: flat until hardly a prompt on the topic is left.
+    """
+    inside = neighbourhoods(seen)
+    if inside is None:
+        return Metric(value=None, note="needs six rows on each side")
+    share = float(inside.any(axis=1).mean())
+    low, high = wilson(share, len(seen.reference))
+    return Metric(value=share, low=low, high=high, note="blind to what is added off the topic")
+
+
+def neighbourhoods(seen: Compared) -> np.ndarray | None:
+    """(reference, prompts) whether a prompt is as near to a reference row as that row's fifth nearest in its set."""
+    k = 5
+    if min(len(seen.vectors), len(seen.reference)) <= k:
+        return None
+    edge = top_neighbors(seen.reference, seen.reference, k, skip_self=True)[0][:, -1]
+    inside: np.ndarray = seen.reference @ seen.vectors.T >= edge[:, None]
+    return inside
 
 
 DistanceFunction = Callable[[Compared], Metric]
 
 DISTANCES: dict[str, DistanceFunction] = {
-    function.__name__: function for function in (sqrt_mmd, off_target_share, c2st_auc, sqrt_energy, frechet)
+    function.__name__: function
+    for function in (sqrt_mmd, off_target_share, c2st_auc, sqrt_energy, frechet, prdc_precision, prdc_coverage)
 }
 """Every distance by name; policies, reports and JSON go by these names."""

@@ -61,7 +61,7 @@ def unfilled_slot(text: str) -> str:
     if not any(sign in text for sign in ("{", "[", "<", "___")):
         return ""
     shown = FENCED.sub(" ", text[:MOST_CHARACTERS])
-    if TALK.search(shown) or template_code(shown):
+    if TALK.search(shown) or is_template_code(shown):
         return ""
     found = DOUBLE.search(shown) or ORDER.search(shown) or line_to_write_on(shown)
     if found is None and not CODE.search(shown):
@@ -69,7 +69,7 @@ def unfilled_slot(text: str) -> str:
     return found.group().strip() if found else ""
 
 
-def template_code(text: str) -> bool:
+def is_template_code(text: str) -> bool:
     """Whether a text is a program of a template engine: statements, or expressions that are more than one name."""
     return any(not DOUBLE.fullmatch(found) for found in TEMPLATE_CODE.findall(text))
 
