@@ -30,6 +30,8 @@ class Answer:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     """As the server counted them."""
+    asked: str = ""
+    """Digest of the prompt as it was sent; empty where the file's fingerprint covers the prompts."""
 
     def to_line(self, name: str) -> str:
         """A line of the file; what is empty is left out."""
@@ -47,19 +49,17 @@ class AnswerFile:
         """Open or begin a file; ``decoding`` is how the answers are made, for the first line."""
         self.path = path
         self.fingerprint = fingerprint
+        self.decoding = dict(decoding or {})
         self.found: dict[str, Answer] = {}
         self.lost_tokens = 0
+        self.spent_tokens = 0
+        """Of prompts and answers, lost ones included."""
         self._synced = 0.0
         if path.exists():
             self._read()
         else:
-            head = {"kind": KIND, "fingerprint": fingerprint, **({"decoding": dict(decoding)} if decoding else {})}
+            head = {"kind": KIND, "fingerprint": fingerprint, **({"decoding": self.decoding} if decoding else {})}
             write_text(path, json.dumps(head) + "\n")
-
-    @property
-    def spent_tokens(self) -> int:
-        """Tokens of prompts and answers, lost ones included."""
-        return self.lost_tokens + sum(one.prompt_tokens + one.completion_tokens for one in self.found.values())
 
     def _read(self) -> None:
         lines = self.path.read_bytes().split(b"\n")
@@ -78,22 +78,30 @@ class AnswerFile:
         try:
             row = json.loads(line)
             if "lost_tokens" in row:
-                self.lost_tokens += int(row["lost_tokens"])
-                return
-            name = row.pop("id")
-            self.found.setdefault(name, Answer(row.pop("answer"), **row))
+                self._count_lost(int(row["lost_tokens"]))
+            else:
+                self._keep(row.pop("id"), Answer(row.pop("answer"), **row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"{self.path}:{number}: not an answer", hint="choose another output folder") from error
+
+    def _keep(self, name: str, answer: Answer) -> None:
+        self.found[name] = answer
+        self.spent_tokens += answer.prompt_tokens + answer.completion_tokens
+
+    def _count_lost(self, tokens: int) -> None:
+        self.lost_tokens += tokens
+        self.spent_tokens += tokens
 
     def append(self, answers: Mapping[str, Answer]) -> None:
         """Add answers: handed to the system at once, forced to the disk once a second and by ``sync``."""
         self._write([one.to_line(name) for name, one in answers.items()])
-        self.found.update(answers)
+        for name, one in answers.items():
+            self._keep(name, one)
 
     def lose(self, tokens: int) -> None:
         """Record tokens that were probably paid for a reply that never came whole."""
         self._write([json.dumps({"lost_tokens": tokens})])
-        self.lost_tokens += tokens
+        self._count_lost(tokens)
 
     def sync(self) -> None:
         """Make sure that everything is on the disk."""

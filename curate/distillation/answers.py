@@ -67,14 +67,13 @@ def end_tokens(model: Any, encoder: Encoder) -> list[int]:  # noqa: ANN401
     return sorted({encoder.end, *more})
 
 
-def describe_decoding(config: DistillConfig, tokenizer: Any) -> dict[str, Any]:  # noqa: ANN401
+def describe_decoding(config: DistillConfig) -> dict[str, Any]:
     """How a teacher in memory answers, for the record."""
     return {
         "through": "transformers",
         "decoding": "greedy",
         "max_new_tokens": config.max_answer_tokens,
         "max_prompt_tokens": config.max_prompt_tokens,
-        "chat_template": bool(getattr(tokenizer, "chat_template", None)),
         "batches": "sorted by length",
         "seed": config.seed,
     }

@@ -88,7 +88,7 @@ def read_reply(status: int, headers: Mapping[str, str], content: bytes, *, model
         payload = json.loads(content)
         choice, usage = payload["choices"][0], payload.get("usage") or {}
         text, finish = choice["message"].get("content"), choice["finish_reason"]
-        counts = [_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens")]
+        asked, said = (_count(usage.get(name)) for name in ("prompt_tokens", "completion_tokens"))
         served = str(payload.get("model") or "")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise TryAgain(f"half a reply: {words(content)}", paid=True) from error
@@ -98,7 +98,7 @@ def read_reply(status: int, headers: Mapping[str, str], content: bytes, *, model
         raise ConfigError(
             f"endpoint: {one_line(served)} answered, not {model}", hint="ask the license gate about the one that serves"
         )
-    return Answer(text or "", finish[:40], "", served[:200], *counts)
+    return Answer(text or "", finish[:40], model=served[:200], prompt_tokens=asked, completion_tokens=said)
 
 
 def _count(value: object) -> int:

@@ -1,11 +1,11 @@
 """The connections to one OpenAI-compatible server, and every way in which they break. Loads no torch."""
 
 import asyncio
-import hashlib
 import json
 from types import TracebackType
 from typing import Any, Self
 
+from curate.artifact import sha256_text
 from curate.distillation.answer_file import Answer
 from curate.distillation.chat import Decoding, TryAgain, one_line, read_reply, words
 from curate.distillation.teacher_config import EndpointConfig
@@ -49,7 +49,7 @@ class Connection:
 
     async def ask(self, decoding: Decoding, name: str, prompt: str, fingerprint: str) -> Answer:
         """One request; the same prompt carries the same Idempotency-Key on every try and after a resume."""
-        once = hashlib.sha256(f"{fingerprint}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        once = sha256_text(f"{fingerprint}\0{name}\0{prompt}")[:32]
         status, headers, content = await self._exchange(
             "POST",
             "/chat/completions",

@@ -3,8 +3,10 @@
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from secrets import SystemRandom
 
+from curate.artifact import sha256_text
 from curate.distillation.answer_file import Answer, AnswerFile
 from curate.distillation.chat import Decoding, TryAgain, one_line, same_model
 from curate.distillation.connection import Connection
@@ -29,7 +31,7 @@ def ask_endpoint(
     ref: str,
     progress: Progress = silent,
 ) -> dict[str, Answer]:
-    """The answer to every prompt by id; those in the file are not asked again.
+    """The answer to every prompt by id; those in the file are not asked again, if the prompt is still the same.
 
     Args:
         endpoint: where and how fast.
@@ -46,14 +48,20 @@ def ask_endpoint(
         UnavailableError: it cannot be reached or refuses the key.
         RunError: the budget is spent, or one prompt failed on every try; what was answered is in the file.
     """
-    todo = [place for place, name in enumerate(ids) if name not in file.found]
+    known = {name: one.asked for name, one in file.found.items()}
+    todo = [place for place, name in enumerate(ids) if known.get(name) != digest(prompts[place])]
     if todo:
-        asking = _Asking(endpoint, decoding, file, len(ids), progress)
+        asking = _Asking(endpoint, decoding, file, (len(ids) - len(todo), len(ids)), progress)
         try:
             asyncio.run(asking.go([(ids[place], prompts[place]) for place in todo], ref))
         finally:
             file.sync()
     return {name: file.found[name] for name in ids}
+
+
+def digest(prompt: str) -> str:
+    """What tells one prompt from another under the same id."""
+    return sha256_text(prompt)[:16]
 
 
 def read_key(endpoint: EndpointConfig) -> str:
@@ -77,12 +85,17 @@ class _Asking:
     """One round of questions."""
 
     def __init__(
-        self, endpoint: EndpointConfig, decoding: Decoding, file: AnswerFile, total: int, progress: Progress
+        self,
+        endpoint: EndpointConfig,
+        decoding: Decoding,
+        file: AnswerFile,
+        counts: tuple[int, int],
+        progress: Progress,
     ) -> None:
         self.endpoint = endpoint
         self.decoding = decoding
         self.file = file
-        self.total = total
+        self.answered, self.total = counts
         self.progress = progress
         self.key = read_key(endpoint)
         self.throttle = Throttle(endpoint.max_requests_per_minute, endpoint.max_tokens_per_minute)
@@ -110,17 +123,18 @@ class _Asking:
                 answer = await self._persist(client, name, prompt)
                 if answer is None:
                     return
-                self.file.append({name: answer})
+                self.file.append({name: replace(answer, asked=digest(prompt))})
             except CurateError as error:
                 self.failure = self.failure or error
                 return
-            self.progress("answers", len(self.file.found), self.total)
+            self.answered += 1
+            self.progress("answers", self.answered, self.total)
             self._watch(answer)
 
     def _watch(self, answer: Answer) -> None:
         """Stop where nothing but refusals comes."""
         self.refused += answer.finish == "error"
-        if self.refused >= REFUSED_FROM_THE_START and self.refused == len(self.file.found):
+        if self.refused >= REFUSED_FROM_THE_START and self.refused == self.answered:
             self.failure = ConfigError(
                 f"endpoint: the first {self.refused} prompts were all refused: {answer.why}",
                 hint="check endpoint.max_tokens and the server; delete the answers file before the next try",
@@ -155,7 +169,7 @@ class _Asking:
         if not await self.budget.set_aside(most):
             raise RunError(
                 f"endpoint: {self.budget.spent:,} of {self.budget.limit:,} tokens are spent, and the next prompt may "
-                f"take {most:,}; {len(self.file.found)} of {self.total} prompts are answered",
+                f"take {most:,}; {self.answered} of {self.total} prompts are answered",
                 hint="raise endpoint.token_budget, then resume",
             )
         used = 0
