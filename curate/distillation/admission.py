@@ -56,9 +56,9 @@ def _check_answers_alone(config: DistillConfig) -> None:
     if len({one.teacher for one in config.teachers}) < len(config.teachers):
         raise ConfigError("teachers: one is named twice", hint="name each once, with one share")
     if len(signals_used(config)) > 1 or config.signals == "cached":
-        beyond = ", ".join(signals_used(config)[1:]) or "a cache"
+        beyond = ", ".join(f"no {name}" for name in signals_used(config)[1:]) or "not what a cache keeps"
         raise ConfigError(
-            f"losses: {source} answers alone, no {beyond}",
+            f"losses: {source} answers alone, {beyond}",
             hint="set losses.kd, losses.feature.weight and losses.attention.weight to 0, and signals to live",
         )
     if config.student.keep_layers:

@@ -132,6 +132,8 @@ class DistillConfig(Value):
     """The teacher answers through a server; only its answers teach then."""
     teachers: tuple[TeacherConfig, ...] = ()
     """Several teachers, each with its own ticket; only their answers teach then."""
+    answer_checks: bool = True
+    """Teachers' answers that are empty, refused, garbage or cut off do not teach."""
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"

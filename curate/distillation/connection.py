@@ -24,7 +24,7 @@ class Connection:
             raise MissingExtra("httpx2", "distill") from error
         headers = {"authorization": f"Bearer {key}"} if key else {}
         count = endpoint.max_concurrent_requests
-        self.library: Any = httpx2
+        self.http: Any = httpx2
         self.address = endpoint.base_url
         self.patience = endpoint.request_timeout
         self.key = key
@@ -95,11 +95,11 @@ class Connection:
                     return reply.status_code, reply.headers, content
         except TimeoutError as error:
             raise TryAgain(f"no whole reply within {self.patience:g} s", paid=True) from error
-        except self.library.ConnectError as error:
+        except self.http.ConnectError as error:
             raise TryAgain(f"no connection: {one_line(str(error))}") from error
-        except self.library.TimeoutException as error:
+        except self.http.TimeoutException as error:
             raise TryAgain(f"no whole reply within {self.patience:g} s", paid=True) from error
-        except self.library.HTTPError as error:
+        except self.http.HTTPError as error:
             raise TryAgain(f"the connection broke: {one_line(str(error))}", paid=True) from error
 
     def _hide(self, content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""A small OpenAI-compatible server on this machine, and the ways in which one fails: stalls, throttles, drops, halves."""
+"""A small OpenAI-compatible server on this machine, and ways in which one fails: stalls, throttles, drops, halves."""
 
 import json
 import threading
