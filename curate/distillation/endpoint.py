@@ -192,7 +192,8 @@ class _Asking:
 async def check_served(client: Connection, model: str, ref: str) -> None:
     """Hold what the server says it serves against the ticket.
 
-    A server may serve a model under any name; vLLM and SGLang tell in ``root`` which one it is.
+    A server may serve a model under any name; vLLM and SGLang tell in ``root`` which one it is. A folder there whose
+    name is another tells nothing: the hub's cache calls its folders by commits.
 
     Raises:
         Denied: it says another.
@@ -200,7 +201,8 @@ async def check_served(client: Connection, model: str, ref: str) -> None:
     """
     rows = [row for row in await client.list_models() if row.get("id") == model]
     root = str(rows[0].get("root") or "") if rows else ""
-    if root and not (same_model(root, ref) or same_model(root, model)):
+    is_folder = root.startswith(("/", ".", "~")) or ":\\" in root
+    if root and not is_folder and not same_model(root, ref):
         raise Denied(
             f"endpoint: serves {one_line(root)} as {model}, but the ticket is for {ref}",
             hint="ask the license gate about the model that is served",
