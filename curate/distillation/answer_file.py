@@ -30,6 +30,8 @@ class Answer:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     """As the server counted them."""
+    estimated_tokens: int = 0
+    """Of prompt and answer, where the server counted nothing."""
     asked: str = ""
     """Digest of the prompt as it was sent; empty where the file's fingerprint covers the prompts."""
 
@@ -86,7 +88,7 @@ class AnswerFile:
 
     def _keep(self, name: str, answer: Answer) -> None:
         self.found[name] = answer
-        self.spent_tokens += answer.prompt_tokens + answer.completion_tokens
+        self.spent_tokens += answer.prompt_tokens + answer.completion_tokens + answer.estimated_tokens
 
     def _count_lost(self, tokens: int) -> None:
         self.lost_tokens += tokens

@@ -177,7 +177,8 @@ class _Asking:
             await self.throttle.take(likely)
             answer = await client.ask(self.decoding, name, prompt, self.file.fingerprint)
             used = answer.prompt_tokens + answer.completion_tokens
-            used = used or (0 if answer.finish == "error" else likely)
+            if not used and answer.finish != "error":
+                used, answer = likely, replace(answer, estimated_tokens=likely)
             self.throttle.correct(likely, used)
         except TryAgain as error:
             if error.paid:

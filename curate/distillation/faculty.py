@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from curate.artifact import canonical_json, sha256_text
@@ -75,26 +74,36 @@ def appoint(tickets: Sequence[tuple[ApprovedTeacher, Path]], config: DistillConf
         check_leave(decision, config)
         entry = named.get(ticket.ref)
         endpoint = entry.endpoint if entry else config.endpoint
-        _check_route(ticket, decision, endpoint)
+        nodes = (decision.get("lineage") or {}).get("nodes") or [{}]
+        check_route(ticket.ref, nodes[0].get("kind") == "api", endpoint)
         found.append(Teacher(ticket, root, endpoint, entry.share if entry else 1.0))
     return tuple(found)
 
 
-def _check_route(ticket: ApprovedTeacher, decision: dict[str, Any], endpoint: EndpointConfig | None) -> None:
-    """The same weights by another route are another teacher: a ticket for weights is for a server of one's own."""
-    nodes = (decision.get("lineage") or {}).get("nodes") or [{}]
-    hosted = ticket.ref.startswith("api:") or nodes[0].get("kind") == "api"
+def check_route(ref: str, hosted: bool, endpoint: EndpointConfig | None) -> None:
+    """The same weights by another route are another teacher: a ticket for weights is for a server of one's own.
+
+    Args:
+        ref: the teacher.
+        hosted: whether the license gate judged it as a service.
+        endpoint: where it is asked; None where it is loaded here.
+
+    Raises:
+        ConfigError: a service without an endpoint.
+        NeedsReview: weights behind a server that may be anybody's.
+    """
+    hosted = hosted or ref.startswith("api:")
     if endpoint is None:
         if hosted:
             raise ConfigError(
-                f"{ticket.ref}: a hosted model has no weights to read",
+                f"{ref}: a hosted model has no weights to read",
                 hint="choose a teacher with open weights, or give it an endpoint",
             )
         return
     if not (hosted or endpoint.is_near or endpoint.self_hosted):
         raise NeedsReview(
             f"endpoint: nobody knows who runs {urlsplit(endpoint.base_url).hostname}, and the ticket is for the "
-            f"weights of {ticket.ref}, not for a service that hosts them",
+            f"weights of {ref}, not for a service that hosts them",
             hint="ask the license gate about api:provider/model, or set endpoint.self_hosted if the server is yours",
         )
 

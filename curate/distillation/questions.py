@@ -107,6 +107,7 @@ class Questions:
             served_as=tuple(sorted({one.model for one in answers if one.model})),
             prompt_tokens=sum(one.prompt_tokens for one in answers),
             completion_tokens=sum(one.completion_tokens for one in answers),
+            estimated_tokens=sum(one.estimated_tokens for one in answers),
             lost_tokens=file.lost_tokens,
         )
 

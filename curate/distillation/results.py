@@ -75,6 +75,8 @@ class TeacherRecord(Value):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     """As a server counted them, for the answers above."""
+    estimated_tokens: int = 0
+    """Of answers for which it counted nothing."""
     lost_tokens: int = 0
     """Estimated, for replies that never came whole."""
 

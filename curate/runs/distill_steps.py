@@ -17,7 +17,7 @@ def distill(shop: Workshop) -> TrainingReport:
     """Teach the student, and the same student on the task term alone where the run file asks for it."""
     inputs = {
         **_tickets(shop.root),
-        "config": sha256_text(canonical_json(shop.config.distill.model_dump(mode="json"))),
+        "config": sha256_text(canonical_json(shop.config.distill.what_teaches())),
         "evaluation": _evaluation_sha256(shop),
     }
     if line := shop.trail.reusable("distill", inputs):

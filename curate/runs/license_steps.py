@@ -76,6 +76,7 @@ def judge_licenses(shop: Workshop) -> Decision:
         Denied, NeedsReview: both decisions are written first.
     """
     from curate.distillation.admission import signals_used
+    from curate.distillation.faculty import check_route
     from curate.licenses.check import check_license
 
     config = shop.config
@@ -108,6 +109,9 @@ def judge_licenses(shop: Workshop) -> Decision:
         step.message = "; ".join(f"{name.removesuffix('.json')}: {one.verdict}" for name, one in decisions.items())
         for one in decisions.values():
             refuse(one.ref, one.verdict, one.findings)
+        for place, (_, endpoint) in zip(files, teachers_of(config), strict=True):
+            nodes = decisions[place].lineage.nodes
+            check_route(decisions[place].ref, bool(nodes) and nodes[0].kind == "api", endpoint)
     return decisions[DECISION]
 
 

@@ -16,8 +16,9 @@ class ChatServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, *, model="tiny/teacher", root="", key="", mishaps=None, delay=0.0, answer=None):
+    def __init__(self, *, model="tiny/teacher", root="", key="", mishaps=None, delay=0.0, answer=None, counts=True):
         super().__init__(("127.0.0.1", 0), ChatRoutes)
+        self.counts = counts
         self.model, self.root, self.key, self.delay = model, root, key, delay
         self.mishaps = {prompt: list(kinds) for prompt, kinds in (mishaps or {}).items()}
         self.answer = answer or (lambda prompt: f"about {prompt}.")
@@ -82,8 +83,11 @@ class ChatRoutes(BaseHTTPRequestHandler):
             "id": "x",
             "model": self.server.model,
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}],
-            "usage": {"prompt_tokens": len(prompt.split()), "completion_tokens": len((text or "").split())},
+            **({"usage": self.usage(prompt, text or "")} if self.server.counts else {}),
         }
+
+    def usage(self, prompt, text):
+        return {"prompt_tokens": len(prompt.split()), "completion_tokens": len(text.split())}
 
     def reply(self, status, payload, headers=()):
         content = json.dumps(payload).encode()

@@ -178,6 +178,14 @@ def test_a_budget_stops_before_it_is_overdrawn_and_goes_on_where_it_stopped(tmp_
     assert set(server.served.values()) == {1}
 
 
+def test_a_server_that_counts_nothing_is_counted_for(tmp_path):
+    with ChatServer(counts=False) as server:
+        answers, file = ask(server.url, tmp_path / "a.jsonl", count=2)
+    expected = Decoding("m", 8).likely_tokens("say number 0")
+    assert [one.estimated_tokens for one in answers.values()] == [expected] * 2
+    assert file.spent_tokens == AnswerFile(tmp_path / "a.jsonl", "f" * 64).spent_tokens == 2 * expected
+
+
 def test_a_changed_prompt_is_asked_again_and_no_other(tmp_path):
     with ChatServer() as server:
         ask(server.url, tmp_path / "a.jsonl", count=3)

@@ -7,7 +7,7 @@ import pytest
 
 from curate.cli.main import run_command
 from curate.distillation.results import TrainingReport
-from curate.errors import ConfigError, Denied, RunError, TamperedError
+from curate.errors import ConfigError, Denied, NeedsReview, RunError, TamperedError
 from curate.gate import Verdict
 from curate.licenses.check import check_license, embedded_folder
 from curate.licenses.decision import Case, Decision, Duty
@@ -118,6 +118,21 @@ def test_a_teacher_that_is_denied_ends_the_run_of_all(tmp_path, base, cards):
     assert Decision.read(folder / "decision.json").verdict == Verdict.DENY
     assert not (folder / "teacher-1.json").exists()
     assert verify_run(folder).finished
+
+
+def test_who_runs_a_server_must_be_known_before_prompts_are_read(tmp_path, base, cards):
+    far = {"base_url": "https://llm.example.com/v1"}
+    with pytest.raises(NeedsReview, match="nobody knows who runs"):
+        go(make_run(base, cards, teacher="org/served", distill={"endpoint": far}), tmp_path)
+    (folder,) = tmp_path.iterdir()
+    assert not (folder / "filter.json").exists()
+    assert verify_run(folder).status == "review"
+
+
+def test_a_hosted_model_is_denied_whatever_its_endpoint(tmp_path, base, cards):
+    far = {"base_url": "https://api.openai.com/v1", "self_hosted": True}
+    with pytest.raises(Denied, match="gpt-4o"):
+        go(make_run(base, cards, teacher="api:openai/gpt-4o", distill={"endpoint": far}), tmp_path)
 
 
 def test_a_decision_on_several_that_is_not_theirs_is_found(tmp_path, base, cards):
