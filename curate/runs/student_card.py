@@ -41,7 +41,7 @@ def student_card(
             f"# {_plain(config.student.name)}",
             "",
             f"Distilled with curate {decision.curate_version} in run `{_plain(run_id)}` from "
-            f"`{_plain(decision.ref)}`{_at(decision.revision)}, on {prompts.rows} approved prompts.",
+            f"{_taught_by(decision, training)}, on {prompts.rows} approved prompts.",
             "",
             "## What may be done with it",
             "",
@@ -55,8 +55,9 @@ def student_card(
             "## How it was taught",
             "",
             f"L = {_formula(training.config.losses)}; {training.steps} optimizer steps over {training.tokens} answer "
-            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from the "
-            "teacher.",
+            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from "
+            f"{'the teacher' if len(training.teachers) < 2 else 'the teachers'}.",
+            *_teachers(training),
             "",
             "## What it measures",
             "",
@@ -82,7 +83,7 @@ def notice(config: RunConfig, duties: Sequence[str]) -> str:
 def _metadata(config: RunConfig, decision: Decision, sources: Iterable[str]) -> dict[str, object]:
     """Front matter in the hub's fields; models and data sets are named only where the hub can know them."""
     metadata: dict[str, object] = {**hub_license(config.student.license), "library_name": "transformers"}
-    models = {ref.partition("@")[0] for ref in (decision.ref, config.student.base)}
+    models = {ref.partition("@")[0] for ref in (*decision.ref.split(" + "), config.student.base)}
     if on_hub := sorted(filter(_is_on_hub, models)):
         # the hub takes several base models for a merge unless it is told otherwise
         metadata |= {"base_model": on_hub, "base_model_relation": "finetune"}
@@ -117,6 +118,28 @@ def hub_license(name: str, catalogue: Catalogue | None = None) -> dict[str, str]
     link = facts.url if facts else ""
     kebab = "-".join(re.findall(r"[a-z0-9.]+", tag))[:80] or "unnamed"
     return {"license": "other", "license_name": kebab, **({"license_link": link} if link else {})}
+
+
+def _taught_by(decision: Decision, training: TrainingReport) -> str:
+    """The teacher with its revision, or all of them with their shares."""
+    if len(training.teachers) < 2:
+        return f"`{_plain(decision.ref)}`{_at(decision.revision)}"
+    shares = [f"`{_plain(one.ref)}`{_at(one.revision)} ({one.share:.0%})" for one in training.teachers]
+    return " and ".join(shares)
+
+
+def _teachers(training: TrainingReport) -> list[str]:
+    """What each teacher answered and what of it did not teach; nothing where nothing was asked."""
+    lines = []
+    for one in training.teachers:
+        gone = ", ".join(f"{count} {_plain(reason)}" for reason, count in one.dropped.items())
+        through = f" through an endpoint as `{_plain(', '.join(one.served_as))}`" if one.served_as else ""
+        if one.answers:
+            lines.append(
+                f"- `{_plain(one.ref)}`: {one.answers} answers{through}, {one.cut} cut at the bound; "
+                f"dropped: {gone or 'none'}"
+            )
+    return ["", *lines] if lines else []
 
 
 def _formula(losses: LossConfig) -> str:
