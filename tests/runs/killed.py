@@ -19,7 +19,7 @@ STEPS = (
     "preflight", "license", "student-license", "prompts", "analyze", "approve", "distill", "papers", "bom", "report",
     CLOSE,
 )  # fmt: skip
-LONGEST_S = 120
+LONGEST_S = 300
 
 
 def kill():

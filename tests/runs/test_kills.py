@@ -27,7 +27,7 @@ NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 def test_a_run_that_is_killed_at_every_step_goes_on_to_the_same_student(made_once, tmp_path):
     words = [sys.executable, "-W", "ignore", "-m", "tests.runs.killed", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "ARROW_DEFAULT_MEMORY_POOL": "system", **NO_THREAD}
-    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600)
+    done = subprocess.run(words, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=1800)
     told = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(told) == 33, done.stderr[-2000:]
     for one in told:

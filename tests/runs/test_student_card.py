@@ -89,7 +89,7 @@ def test_the_card_of_a_run_passes_huggingface_hubs_validation(made_once, hub):
     card = ModelCard.load(made_once / "student" / "README.md")
     card.validate()
     assert Validates.asked == ["model"]
-    assert (card.data.license, card.data.library_name) == ("apache-2.0", "transformers")
+    assert (card.data.license, card.data.to_dict()["library_name"]) == ("apache-2.0", "transformers")
     assert card.data.pipeline_tag == "text-generation"
 
 
