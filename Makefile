@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test base check fix docs example bench constraints clean
+.PHONY: help demo test base wheel check fix docs example bench constraints clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ base: ## the license gate on the base install alone
 	test -x .venv-base/bin/python || $(PYTHON) -m venv .venv-base
 	.venv-base/bin/python -m pip install --quiet -c constraints.txt -e . pytest pytest-socket pytest-randomly hypothesis
 	.venv-base/bin/python -m pytest -q tests/licenses tests/policy
+
+wheel: $(STAMP) ## build the wheel, install it bare, weigh it; the action and the hook in scratch repositories
+	CURATE_INSTALL=1 $(BIN)/python -m pytest -s tests/test_install.py
 
 check: $(STAMP) ## format, lint, types, layers, dependencies
 	$(BIN)/ruff format --check .

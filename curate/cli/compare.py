@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import emit, output_option, policy_option
+from curate.cli.options import emit, format_option, output_option, policy_option
 
 if TYPE_CHECKING:
     from curate.prompts.results import PromptAnalysis
@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 @click.option("--embedder", metavar="SPEC", help="For prompt files: default, minilm, a folder, owner/name.")
 @click.option("--column", metavar="NAME", help="The text column of prompt files; found by name if not given.")
 @policy_option
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["text", "json", "html"]),
-    default="text",
-    show_default=True,
-    help="Text or a page for people, or the whole artifact.",
-)
+@format_option("json", "html", told="Text or a page for people, or the whole artifact.")
 @output_option
 @click.pass_obj
 def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) -> int:  # noqa: ANN401 – click's own values
