@@ -35,7 +35,8 @@ OUTSIDE = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)\)")
 
 def carry_files(app: object, name: str, source: list[str]) -> None:
     """Turn links out of ``docs/`` into downloads, which the build checks like any other link."""
-    source[0] = OUTSIDE.sub(r"{download}`\1 <\2>`", source[0])
+    if not name.startswith("made/"):
+        source[0] = OUTSIDE.sub(r"{download}`\1 <\2>`", source[0])
 
 
 def setup(app: Sphinx) -> None:

@@ -59,7 +59,7 @@ def policy() -> Iterator[str]:
         yield from ("| key | type | default | meaning |", "|---|---|---|---|")
         required = parts[name].get("required", [])
         for key, field in parts[name]["properties"].items():
-            default = "required" if key in required else f"`{_plain_value(field.get('default'))}`"
+            default = "required" if key in required else _plain_value(field)
             yield f"| `{key}` | {_type(field)} | {default} | {_prose(field.get('description', ''))} |"
         yield ""
 
@@ -93,7 +93,7 @@ def _type(field: dict[str, Any]) -> str:
     if kind == "object":
         values = field.get("additionalProperties")
         return f"names to {_type(values)}" if isinstance(values, dict) else "names and values"
-    words = {"string": "text", "integer": "whole number", "null": "nothing"}
+    words = {"string": "text", "integer": "whole number", "null": "nothing", "boolean": "true or false"}
     return words.get(str(kind), str(kind)) + _bounds(field)
 
 
@@ -106,10 +106,13 @@ def _bounds(field: dict[str, Any]) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _plain_value(value: object) -> str:
-    """A default as YAML spells it."""
-    words = {"None": "null", "True": "true", "False": "false"}
-    return words.get(str(value), str(value))
+def _plain_value(field: dict[str, Any]) -> str:
+    """A default as YAML spells it; a part's own defaults stand below it."""
+    value = field.get("default")
+    if "$ref" in field and isinstance(value, dict):
+        return "see below"
+    words = {"": "empty", "None": "none", "True": "`true`", "False": "`false`", "[]": "empty", "{}": "empty"}
+    return words.get(str(value), f"`{value}`")
 
 
 def _prose(text: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 
 from curate.artifact import Value
 from curate.policy.document import Policy
+from curate.policy.organisation import AcceptedTerms, Organisation
 from curate.policy.prompts import PromptPolicy
 from curate.policy.teachers import LicensePolicy
 from curate.policy.waivers import Waiver
 
-DESCRIBED: tuple[type[Value], ...] = (Policy, LicensePolicy, PromptPolicy, Waiver)
+DESCRIBED: tuple[type[Value], ...] = (Policy, Organisation, AcceptedTerms, LicensePolicy, PromptPolicy, Waiver)
 
 
 def policy_schema() -> dict[str, Any]:
