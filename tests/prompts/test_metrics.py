@@ -33,7 +33,6 @@ from curate.prompts.shift import (
     sqrt_mmd,
 )
 
-
 OF_TEXTS = ("distinct_2", "compression_ratio", "usable_share", "quality")
 GREATER_WHEN_NEAR = ("prdc_precision", "prdc_coverage")
 

@@ -141,6 +141,8 @@ def test_a_name_that_introduces_itself_is_personal(text: str) -> None:
     assert "name" in list(find_personal_data(text))
 
 
-@pytest.mark.parametrize("text", ["I'm Happy Today!", "This is New York", "i am in New York and lost", "regards to you"])
+@pytest.mark.parametrize(
+    "text", ["I'm Happy Today!", "This is New York", "i am in New York and lost", "regards to you"]
+)
 def test_other_capitals_are_no_name(text: str) -> None:
     assert "name" not in list(find_personal_data(text))
