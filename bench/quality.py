@@ -64,7 +64,8 @@ def agreement():
             [kind, len(found), f"{area:.3f}", f"{np.median(found):.2f}", f"{np.mean(np.array(found) < 0.4):.2f}"]
         )
     under = np.mean(np.array(clean) < 0.4)
-    head = f"{len(clean):,} rows not injected: median {np.median(clean):.2f}, {under:.2%} under 0.4; {speed:,.0f} rows a CPU second"
+    head = f"{len(clean):,} rows not injected: median {np.median(clean):.2f}, {under:.2%} under 0.4"
+    head += f"; {speed:,.0f} rows a CPU second"
     return f"## Quality score\n\n{head}\n\n" + markdown(["fault", "rows", "AUROC", "median", "under 0.4"], rows)
 
 
