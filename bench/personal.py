@@ -1,6 +1,6 @@
 """Recall and false alarms of names and street addresses: our patterns beside spaCy's small English model.
 
-    CURATE_CORPUS=<folder> [PYTHONPATH=<folder with faker, spacy and a packaged en_core_web_sm>] python bench/personal.py
+    CURATE_CORPUS=<folder> [PYTHONPATH=<folder with faker, spacy, its model>] python bench/personal.py
 
 Names and addresses are made by Faker in several countries' forms and put into sentences written here; false alarms are
 counted on the rows of the pool that were not injected. Without spaCy its column is left out.
@@ -98,13 +98,8 @@ def main():
         alarms[name] = [find(text) for text in clean]
         speed.append(f"{len(clean) / (time.process_time() - started):,.0f}")
     for kind in ("name", "address"):
-        rows.append(
-            [
-                f"false alarms, {kind}",
-                len(clean),
-                *(f"{sum(kind in one for one in found) / len(clean):.2%}" for found in alarms.values()),
-            ]
-        )
+        shares = (f"{sum(kind in one for one in found) / len(clean):.2%}" for found in alarms.values())
+        rows += [[f"false alarms, {kind}", len(clean), *shares]]
     rows.append(["rows a CPU second", len(clean), *speed])
     table = markdown(["set", "rows", *finders], rows)
     write_table("personal", f"# Names and street addresses\n\n{describe('spacy', 'faker')}\n\nSeed {seed}\n\n{table}")

@@ -25,8 +25,10 @@ RARE = (
     "|vista|walks?|wall|ways|wells?|gate|lines?|circuit|circus|esplanade|parade|plaza|rise|reach|retreat|nagar|marg|chowk"
 )
 HOME = re.compile(
-    r"\b(?:(?:i|we|he|she|they) (?:currently )?(?:live|lives|reside|resides|moved|stay) (?:at|in|to|on)|living at|staying at"
-    r"|address(?: is| was|:)|home is|(?:ship|shipped|deliver|delivered|send|sent|mail|mailed|post|posted)\b.{0,25}? to)\s",
+    r"\b(?:(?:i|we|he|she|they) (?:currently )?(?:live|lives|reside|resides|moved|stay) (?:at|in|to|on)"
+    r"|living at|staying at"
+    r"|address(?: is| was|:)|home is|(?:ship|shipped|deliver|delivered|send|sent|mail|mailed|post"
+    r"|posted)\b.{0,25}? to)\s",
     re.IGNORECASE,
 )
 UNIT = (
@@ -34,21 +36,25 @@ UNIT = (
 )
 AFTER_HOME = re.compile(
     rf".{{0,12}}?\b{UNIT}\d{{1,5}}[a-z]?(?:[/-]\d{{1,4}})?,? (?:[\w'’.-]+ ){{1,4}}?(?:{COMMON}|{RARE})\b"
-    rf"|.{{0,12}}?\b(?:flat|apt|apartment|unit|suite|studio|house no\.?|h\.? ?no\.?)\.? ?\d{{1,4}}[a-z]?,? (?:[\w'’.-]+ ){{1,4}}?(?:{COMMON}|{RARE})\b",
+    rf"|.{{0,12}}?\b(?:flat|apt|apartment|unit|suite|studio|house no\.?"
+    rf"|h\.? ?no\.?)\.? ?\d{{1,4}}[a-z]?,? (?:[\w'’.-]+ ){{1,4}}?(?:{COMMON}|{RARE})\b",
     re.IGNORECASE,
 )
 CAPITAL = r"[A-ZÀ-Þ][\w'’.-]*"
 BARE = re.compile(
-    rf"(?<![\w.,$€£-])(?:\d{{1,5}}[A-Za-z]?(?:[/-]\d{{1,4}})?,?) (?:(?:[NSEW]\.?|North|South|East|West) )?(?:{CAPITAL} |\d{{1,3}}(?:st|nd|rd|th) ){{1,3}}(?i:{COMMON})\b"
+    rf"(?<![\w.,$€£-])(?:\d{{1,5}}[A-Za-z]?(?:[/-]\d{{1,4}})?,?) (?:(?:[NSEW]\.?|North|South|East"
+    rf"|West) )?(?:{CAPITAL} |\d{{1,3}}(?:st|nd|rd|th) ){{1,3}}(?i:{COMMON})\b"
 )
 GERMAN = re.compile(
-    r"\b[A-ZÄÖÜ][\wäöüß.-]*(?:[ -][A-ZÄÖÜ]?[\wäöüß.-]+){0,2}?[ -]?(?i:straße|strasse|str\.|weg|platz|allee|gasse|ring|ufer|damm)"
+    r"\b[A-ZÄÖÜ][\wäöüß.-]*(?:[ -][A-ZÄÖÜ]?[\wäöüß.-]+){0,2}?[ -]?(?i:straße|strasse|str\.|weg|platz|allee"
+    r"|gasse|ring|ufer|damm)"
     r" \d{1,4}(?:[/-]\d{1,3}|[a-z])?\b"
 )
 ROMANCE = re.compile(
     r"\b\d{1,4}(?: ?(?:bis|ter))?,? (?:rue|avenue|boulevard|impasse|chemin|place|quai|allée|cours)"
     rf" (?:(?:de la|de l[’']|de|du|des|la|le|les|l[’']) ?)?{CAPITAL}"
-    rf"|\b(?i:calle|avenida|plaza|via|viale|piazza|corso|rua|travessa) (?:(?:de|del|della|dei|da|do|dos|la|los) ){{0,2}}{CAPITAL}(?: {CAPITAL}){{0,2}},? (?:n[.º°] ?)?\d{{1,4}}\b"
+    rf"|\b(?i:calle|avenida|plaza|via|viale|piazza|corso|rua|travessa) (?:(?:de|del|della|dei|da|do|dos|la"
+    rf"|los) ){{0,2}}{CAPITAL}(?: {CAPITAL}){{0,2}},? (?:n[.º°] ?)?\d{{1,4}}\b"
 )
 
 

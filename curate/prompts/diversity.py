@@ -41,8 +41,9 @@ class Seen:
 
 
 def usable_share(seen: Seen) -> Metric:
-    """Share of rows in which the row checks find nothing: no garbage, no unfilled slot; of answers, not refused, cut off,
-    looping, or in another language than asked. Wilson interval.
+    """Share of rows in which the row checks find nothing: no garbage, no unfilled slot.
+
+    Of answers, not refused, cut off, looping, or in another language than asked. Wilson interval.
     """
     if not seen.texts:
         return Metric(value=None, note="no text")

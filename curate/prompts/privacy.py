@@ -29,7 +29,8 @@ ACCOUNT = re.compile(
 IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]|\.\d)")
 PERSON = r"[A-ZÀ-Þ][\w'’-]+(?: (?:[A-Z]\. )?(?:(?:van|von|de|da|der|den|la|bin|al) )*[A-ZÀ-Þ][\w'’-]+){1,3}"
 NAME = re.compile(
-    rf"\b(?:(?i:my (?:full |real )?name is|my name[’']s|i am called|(?:yours |kind |best |warm )?(?:sincerely|regards|wishes),?"
+    rf"\b(?:(?i:my (?:full |real )?name is|my name[’']s|i am called|(?:yours |kind |best |warm )?(?:sincerely"
+    rf"|regards|wishes),?"
     rf"|signed,?|name:)\s+{PERSON}|(?i:this is)\s+{PERSON}\s+(?i:speaking|calling|writing|from)\b"
     rf"|(?:I[’']m|I am)\s+{PERSON}(?=[,.]|\s+(?:and|from|with|of|calling|writing)\b|$))"
 )

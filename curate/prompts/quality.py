@@ -40,7 +40,7 @@ def garbage(
     Args:
         work: the job.
         unfilled_slots: prompts with an unfilled slot of a template are garbage as well.
-        template_code: and so are programs of a template engine ({% … %}, expressions in {{ }}); else a note counts them.
+        template_code: and so are programs of a template engine ({% … %}); else a note counts them.
         min_quality: rows whose quality score is lower are dropped; 0 drops none.
     """
     drops = []

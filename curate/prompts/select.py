@@ -163,24 +163,26 @@ def thin_out_by_group(
     parts = []
     for name, members in rows_of.items():
         rows = np.array(members)
-        parts.append(rows[np.sort(spread_order(vectors[rows], -(-most * room[name] // total), seed=seed))])
+        share = -(-most * room[name] // total)
+        parts.append(rows if len(rows) <= share else rows[spread_order(vectors[rows], share, seed=seed)[:share]])
     kept: np.ndarray = np.sort(np.concatenate(parts))
     return kept
 
 
-def spread_order(vectors: np.ndarray, most: int, *, seed: int) -> np.ndarray:
-    """Row numbers of at most ``most`` rows, or all: each cluster in proportion, those nearest to its center first."""
+def spread_order(vectors: np.ndarray, wanted: int, *, seed: int) -> np.ndarray:
+    """Row numbers, every cluster's turn in proportion to its size, those nearest to its center first.
+
+    Its first ``wanted`` rows spread over about √wanted clusters.
+    """
     import numpy as np
 
-    if len(vectors) <= max(most, 2):
-        return np.arange(len(vectors))
-    centers = find_centers(vectors, max(2, min(1000, round(most**0.5))), seed=seed)
+    centers = find_centers(vectors, max(2, min(1000, round(wanted**0.5))), seed=seed)
     cosine, cluster = top_neighbors(vectors, centers, 1)
     order = np.lexsort((-cosine[:, 0], cluster[:, 0]))
     place = np.arange(len(order)) - np.searchsorted(cluster[order, 0], cluster[order, 0], side="left")
     size = np.bincount(cluster[:, 0])[cluster[order, 0]]
-    best: np.ndarray = order[np.argsort(place / size, kind="stable")]
-    return best[:most]
+    spread: np.ndarray = order[np.argsort(place / size, kind="stable")]
+    return spread
 
 
 def facility_location(

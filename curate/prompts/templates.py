@@ -13,7 +13,8 @@ FENCED = re.compile(r"```.*?(?:```|$)|`[^`\n]+`", re.DOTALL)
 TEMPLATE_CODE = re.compile(r"\{%-?\s*\w|\{\{\s*[^{}\n]{1,200}?\s*\}\}")
 DOUBLE = re.compile(r"(?<!\{)\{\{\s*[A-Za-z_][\w ]{0,40}\s*\}\}(?!\})")
 ORDER = re.compile(
-    r"[\[<]\s*(?:insert|enter|your|add|type|paste|choose|fill in|specify|describe|name of|e\.g\.)\b[^\]>\n]{0,80}[\]>](?!\()"
+    r"[\[<]\s*(?:insert|enter|your|add|type|paste|choose|fill in|specify|describe|name of"
+    r"|e\.g\.)\b[^\]>\n]{0,80}[\]>](?!\()"
     r"|\[(?:(?:first|last|full|company|product|job|city|user|brand) )?(?:name|topic|company|product|date|city|country"
     r"|subject|title|language|number|text|place|person|position|role|recipient)\](?![(\[:])",
     re.IGNORECASE,
@@ -27,31 +28,147 @@ NOT_SLOTS = frozenset(
     {"MASK", "CLS", "SEP", "PAD", "UNK", "BOS", "EOS", "INST", "SYS", "TODO", "NOTE", "WARNING", "FAQ"}
 )
 TAGS = frozenset(
-    "address article aside audio base blockquote body br button canvas caption cite code col data datalist dd del"
-    " details dfn dialog div dl dt em embed fieldset figure footer form frame head header hr html iframe img input ins"
-    " kbd label legend li link main map mark menu meta meter nav object ol optgroup option output param picture pre"
-    " progress ruby samp script section select small source span strong style sub summary sup svg table tbody td"
-    " template textarea tfoot th thead time title tr track ul var video think answer tool pad unk eos bos mask sep cls"
-    " iostream vector string map set stdio int char float double bool void any object".split()
+    [
+        "address",
+        "article",
+        "aside",
+        "audio",
+        "base",
+        "blockquote",
+        "body",
+        "br",
+        "button",
+        "canvas",
+        "caption",
+        "cite",
+        "code",
+        "col",
+        "data",
+        "datalist",
+        "dd",
+        "del",
+        "details",
+        "dfn",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "em",
+        "embed",
+        "fieldset",
+        "figure",
+        "footer",
+        "form",
+        "frame",
+        "head",
+        "header",
+        "hr",
+        "html",
+        "iframe",
+        "img",
+        "input",
+        "ins",
+        "kbd",
+        "label",
+        "legend",
+        "li",
+        "link",
+        "main",
+        "map",
+        "mark",
+        "menu",
+        "meta",
+        "meter",
+        "nav",
+        "object",
+        "ol",
+        "optgroup",
+        "option",
+        "output",
+        "param",
+        "picture",
+        "pre",
+        "progress",
+        "ruby",
+        "samp",
+        "script",
+        "section",
+        "select",
+        "small",
+        "source",
+        "span",
+        "strong",
+        "style",
+        "sub",
+        "summary",
+        "sup",
+        "svg",
+        "table",
+        "tbody",
+        "td",
+        "template",
+        "textarea",
+        "tfoot",
+        "th",
+        "thead",
+        "time",
+        "title",
+        "tr",
+        "track",
+        "ul",
+        "var",
+        "video",
+        "think",
+        "answer",
+        "tool",
+        "pad",
+        "unk",
+        "eos",
+        "bos",
+        "mask",
+        "sep",
+        "cls",
+        "iostream",
+        "vector",
+        "string",
+        "map",
+        "set",
+        "stdio",
+        "int",
+        "char",
+        "float",
+        "double",
+        "bool",
+        "void",
+        "any",
+        "object",
+    ]
 )
 CODE = re.compile(
-    r"\b(?:def|class|function|import|return|const|let|var|public|private|fn|func|printf?|println|SELECT)\b[^.!?\n]{0,40}[({;=:]"
-    r"|#include\b|=>|\\(?:begin|frac|sum|int|text|mathbb|left)\b|</\w|/>|;\s*(?:\n|$)|\bf[\"']|<\?(?:php|xml)|^\s*[.#]?[\w-]+\s*\{\s*$",
+    r"\b(?:def|class|function|import|return|const|let|var|public|private|fn|func|printf?|println"
+    r"|SELECT)\b[^.!?\n]{0,40}[({;=:]"
+    r"|#include\b|=>|\\(?:begin|frac|sum|int|text|mathbb|left)\b|</\w|/>|;\s*(?:\n|$)|\bf[\"']|<\?(?:php|xml)"
+    r"|^\s*[.#]?[\w-]+\s*\{\s*$",
     re.MULTILINE,
 )
 TALK = re.compile(
-    r"\bplace-?holders?\b|\b(?:curly|square|angle) ?brac(?:e|ket)|\bf-strings?\b|\bformat string|\bjinja\b|\bmustache\b"
-    r"|\bhandlebars\b|\bregex|\bregular expression|\btemplat(?:ing|e) (?:engine|string|literal|syntax|variable)|\breplace (?:all|every|the|each|any)\b",
+    r"\bplace-?holders?\b|\b(?:curly|square|angle) ?brac(?:e|ket)|\bf-strings?\b|\bformat string|\bjinja\b"
+    r"|\bmustache\b"
+    r"|\bhandlebars\b|\bregex|\bregular expression|\btemplat(?:ing|e) (?:engine|string|literal|syntax"
+    r"|variable)|\breplace (?:all|every|the|each|any)\b",
     re.IGNORECASE,
 )
 CLOZE = re.compile(
-    r"\bfill(?:ing|s|ed)?\b|\bblanks?\b|\bcomplete\b|\bmissing\b|\bchoose\b|\boptions?\b|\banswer\b|\bwhich\b|\bword\b"
+    r"\bfill(?:ing|s|ed)?\b|\bblanks?\b|\bcomplete\b|\bmissing\b|\bchoose\b|\boptions?\b|\banswer\b|\bwhich\b"
+    r"|\bword\b"
     r"|^\s*\(?[A-Da-d][).:]\s|\bcorrect\b|\bcloze\b|\bgap\b|=|\?",
     re.IGNORECASE | re.MULTILINE,
 )
 TO_DO = re.compile(
-    r"^\W*(?:please )?(?:write|translate|explain|summari[sz]e|act|give|create|generate|describe|tell|list|compose|draft"
-    r"|make|convert|i want|you are|help|compare|suggest|recommend|imagine|pretend|dear|hi|hello|how|what|who|when|where|why)\b",
+    r"^\W*(?:please )?(?:write|translate|explain|summari[sz]e|act|give|create|generate|describe|tell|list"
+    r"|compose|draft"
+    r"|make|convert|i want|you are|help|compare|suggest|recommend|imagine|pretend|dear|hi|hello|how|what|who"
+    r"|when|where|why)\b",
     re.IGNORECASE,
 )
 

@@ -1,4 +1,4 @@
-"""The prompt wing's reports as plain text: how many, how varied, how far, what is wrong, what to do; then the tables."""
+"""The prompt wing's reports as plain text: how many, how varied, how far, what is wrong, what to do; then tables."""
 
 import math
 from collections import Counter

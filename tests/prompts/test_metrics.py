@@ -27,9 +27,14 @@ from curate.prompts.shift import (
     frechet,
     off_target_share,
     permutation_p,
+    prdc_coverage,
+    prdc_precision,
     sqrt_energy,
     sqrt_mmd,
 )
+
+OF_TEXTS = ("distinct_2", "compression_ratio", "usable_share", "quality")
+GREATER_WHEN_NEAR = ("prdc_precision", "prdc_coverage")
 
 
 def unit(rows: int, dimensions: int = 16, seed: int = 0, shift: float = 0.0) -> np.ndarray:
@@ -83,7 +88,7 @@ def test_metrics_do_not_depend_on_the_order_of_rows(seed: int) -> None:
     vectors, reference = unit(60, 8, seed), unit(60, 8, seed + 1)
     order = np.random.default_rng(seed).permutation(60)
     for name, measure in METRICS.items():
-        if name not in ("distinct_2", "compression_ratio"):
+        if name not in OF_TEXTS:
             first = value(measure(Seen(vectors, reference=reference)))
             assert value(measure(Seen(vectors[order], reference=reference))) == pytest.approx(first, rel=1e-4), name
     for name in ("sqrt_mmd", "sqrt_energy", "frechet", "off_target_share"):
@@ -145,7 +150,8 @@ def test_another_task_is_seen_by_every_distance() -> None:
     reference, far = unit(300, seed=1, shift=4), unit(300, seed=2, shift=-4)
     near = unit(300, seed=3, shift=4)
     for name, measure in DISTANCES.items():
-        assert value(measure(Compared(far, reference))) > value(measure(Compared(near, reference))) + 0.02, name
+        away, here = value(measure(Compared(far, reference))), value(measure(Compared(near, reference)))
+        assert (here > away + 0.02) if name in GREATER_WHEN_NEAR else (away > here + 0.02), name
     assert value(c2st_auc(Compared(far, reference))) > 0.9
     assert value(off_target_share(Compared(near, reference))) < 0.1
 
@@ -153,3 +159,20 @@ def test_another_task_is_seen_by_every_distance() -> None:
 def test_wilson_is_by_hand() -> None:
     low, high = wilson(0.5, 100)
     assert (low, high) == (pytest.approx(0.4038, abs=1e-3), pytest.approx(0.5962, abs=1e-3))
+
+
+def test_mmd_of_small_samples_of_one_distribution_is_no_larger_than_that_of_large_ones() -> None:
+    small = [value(sqrt_mmd(Compared(unit(40, 8, n), unit(40, 8, n + 500)))) ** 2 for n in range(60)]
+    large = [value(sqrt_mmd(Compared(unit(400, 8, n), unit(400, 8, n + 500)))) ** 2 for n in range(20)]
+    floor = (1 - math.exp(-1)) * 2 / 40  # about what the V-statistic would have
+    assert float(np.mean(small)) < floor / 2
+    assert float(np.mean(large)) < floor / 10
+
+
+def test_precision_and_coverage_by_hand() -> None:
+    reference, prompts = unit(60, seed=1, shift=9), unit(60, seed=2, shift=-9)
+    half = np.concatenate([reference[:30], prompts[:30]])
+    assert value(prdc_precision(Compared(half, reference))) == pytest.approx(0.5)
+    assert value(prdc_coverage(Compared(reference, reference))) == 1
+    assert value(prdc_coverage(Compared(prompts, reference))) == 0
+    assert prdc_coverage(Compared(prompts[:3], reference)).value is None
