@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BLOCK_CELLS = 1 << 24
 """Cells of one block of similarities (64 MiB of float32)."""
+PAIR_BLOCK = 256
+"""Rows of a block inside a cluster: small, so that little above the diagonal is computed in vain."""
 PAIRS_A_ROW = 32
 """A row meets at most so many better-placed neighbours in one cluster."""
 
@@ -113,11 +115,11 @@ def pairs_within(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
     import numpy as np
 
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    step = block_rows(len(vectors))
+    step = min(PAIR_BLOCK, block_rows(len(vectors)))
     for start in range(0, len(vectors), step):
         stop = min(start + step, len(vectors))
         block = vectors[start:stop] @ vectors[:stop].T
-        second, first = np.nonzero(block >= threshold)
+        second, first = np.divmod(np.flatnonzero(block >= threshold), stop)
         below = first < second + start
         second, first = second[below], first[below]
         if len(second):

@@ -38,19 +38,19 @@ class Work:
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
     judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
-    loose: dict[str, str] = field(default_factory=dict)
-    """Loose forms by text, made once for all filters."""
+    loose: list[str] | None = None
+    """The loose form of every row, made once for all filters."""
 
-    def on(self, prompts: PromptSet) -> Work:
-        """The same job for what is left."""
-        return replace(self, prompts=prompts)
+    def take(self, rows: Sequence[int]) -> Work:
+        """The same job for some rows only."""
+        forms = None if self.loose is None else [self.loose[row] for row in rows]
+        return replace(self, prompts=self.prompts.take(rows), loose=forms)
 
     def forms(self) -> list[str]:
         """The loose form of every row."""
-        for text in self.prompts.texts:
-            if text not in self.loose:
-                self.loose[text] = loose_form(text)
-        return [self.loose[text] for text in self.prompts.texts]
+        if self.loose is None:
+            self.loose = [loose_form(text) for text in self.prompts.texts]
+        return self.loose
 
     def vectors(self, prompts: PromptSet, rows: Sequence[int] | None = None) -> np.ndarray:
         """(rows, dimensions) unit vectors of some prompts, in the order of ``rows`` where they are given."""
