@@ -122,9 +122,11 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
                 return None
         return "the same meaning", cosine
 
+    store = work.vector_store()
+    where = store.places(texts, progress=work.progress)[rank]
+
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        vectors = work.vectors(work.prompts, [rank[place] for place in places.tolist()])
-        return similar_pairs(vectors, threshold, cells=cells, progress=work.progress)
+        return similar_pairs(store.vectors[where[places]], threshold, cells=cells, progress=work.progress)
 
     return drop_until_none(work, rank, find, judge)
 

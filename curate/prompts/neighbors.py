@@ -50,6 +50,10 @@ def top_neighbors(
         here = np.arange(len(block))
         if skip_self:
             block[here, start + here] = -2.0
+        if k == 1:
+            rows[start : start + step, 0] = block.argmax(axis=1)
+            similar[start : start + step, 0] = block[here, rows[start : start + step, 0]]
+            continue
         best = np.argpartition(block, -k, axis=1)[:, -k:]
         values = np.take_along_axis(block, best, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")

@@ -52,14 +52,17 @@ class Work:
             self.loose = [loose_form(text) for text in self.prompts.texts]
         return self.loose
 
-    def vectors(self, prompts: PromptSet, rows: Sequence[int] | None = None) -> np.ndarray:
-        """(rows, dimensions) unit vectors of some prompts, in the order of ``rows`` where they are given."""
+    def vectors(self, prompts: PromptSet) -> np.ndarray:
+        """(rows, dimensions) unit vectors of some prompts."""
+        return self.vector_store()(prompts.texts, progress=self.progress)
+
+    def vector_store(self) -> VectorStore:
+        """Where vectors come from; the embedded embedder if none was given."""
         if self.store is None:
             from curate.prompts.embed import load_embedder
 
             self.store = VectorStore(load_embedder("default"))
-        texts = prompts.texts if rows is None else [prompts.texts[row] for row in rows]
-        return self.store(texts, progress=self.progress)
+        return self.store
 
     def finding(self, row: int) -> Finding | None:
         """What the row judge says of a row; None where there is no judge or nothing to judge."""
