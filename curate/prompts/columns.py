@@ -100,7 +100,9 @@ class Batches:
         except (pa.ArrowInvalid, pa.ArrowTypeError):
             return frozenset(name for name in names_of(tables) if not have_one_type(name, tables))
         if joined.num_columns > MAX_COLUMNS:
-            raise PromptsError(f"{self.place}: more than {MAX_COLUMNS} columns", hint="keep the columns that are needed")
+            raise PromptsError(
+                f"{self.place}: more than {MAX_COLUMNS} columns", hint="keep the columns that are needed"
+            )
         return joined
 
 

@@ -120,7 +120,7 @@ class Index:
                     self.items.setdefault(gram, []).append(item)
 
     def hit(self, form: str, known: set[tuple[str, ...]], size: int, contained: float) -> Hit | None:
-        """What a row with these 3-grams of items, of ``size`` in all, holds of one; of a reference row, nearly only it."""
+        """What a row of ``size`` 3-grams, these of them known, holds of an item; of a reference row, little else."""
         known = known & self.items.keys()
         if not known:
             return None

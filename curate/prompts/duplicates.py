@@ -13,8 +13,15 @@ from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
 from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form
-from curate.prompts.minhash import PERMUTATIONS, candidate_pairs, jaccard, likely_pairs, shingles, signatures
-from curate.prompts.neighbors import similar_pairs
+from curate.prompts.kernels import (
+    PERMUTATIONS,
+    candidate_pairs,
+    keep_first,
+    likely_pairs,
+    signatures,
+    similar_pairs,
+)
+from curate.prompts.minhash import jaccard, shingles
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
 
@@ -87,8 +94,10 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
     rank = work.rank()
     signed = signatures([forms[row] for row in rank], progress=work.progress)
     rows = np.asarray(rank, dtype=np.int64)
-    aligned = np.array([wording and len(text) <= ALIGNED_CHARACTERS and forms[row] == loose[row] for row, text in
-        enumerate(texts)], dtype=bool)
+    aligned = np.array(
+        [wording and len(text) <= ALIGNED_CHARACTERS and forms[row] == loose[row] for row, text in enumerate(texts)],
+        dtype=bool,
+    )
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mine = signed if len(places) == len(signed) else signed[places]
@@ -168,48 +177,18 @@ def drop_until_none(
     gone: list[Gone] = []
 
     def asked(first: int, second: int, similar: float) -> Reason | None:
-        found = judge(first, second, similar)
+        found = judge(rank[first], rank[second], similar)
         if found is None:
-            refused.append(first * len(rank) + second)
+            refused.append(rank[first] * len(rank) + rank[second])
         return found
 
     while True:
         pairs, similar = find(places)
         pairs = places[pairs]
         is_new = ~np.isin(rows[pairs[:, 0]] * len(rank) + rows[pairs[:, 1]], np.array(refused, dtype=np.int64))
-        more = keep_first(work, rank, pairs[is_new], similar[is_new], asked)
+        more = keep_first(pairs[is_new], similar[is_new], asked)
         if not more:
             return gone
-        gone += more
-        places = places[~np.isin(rows[places], [one.row for one in more])]
-
-
-def keep_first(
-    work: Work,
-    rank: list[int],
-    pairs: np.ndarray,
-    similar: np.ndarray,
-    judge: Callable[[int, int, float], Reason | None],
-) -> list[Gone]:
-    """Walk the pairs by the later row: it goes if a row before it that stays is its duplicate.
-
-    Args:
-        work: the job.
-        rank: the row at each place of the ranking.
-        pairs: (pairs, 2) places in the ranking, the earlier first.
-        similar: (pairs,) how similar; the most similar is asked first.
-        judge: the reason and score of a pair of rows, None if they are no duplicates.
-    """
-    import numpy as np
-
-    gone: dict[int, Gone] = {}
-    order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
-    for number in order:
-        earlier, later = int(pairs[number, 0]), int(pairs[number, 1])
-        if earlier in gone or later in gone:
-            continue
-        found = judge(rank[earlier], rank[later], float(similar[number]))
-        if found is not None:
-            because_of = work.prompts.ids[rank[earlier]]
-            gone[later] = Gone(rank[later], found[0], score=found[1], because_of=because_of)
-    return [gone[place] for place in sorted(gone)]
+        for later, (earlier, (reason, score)) in more.items():
+            gone.append(Gone(rank[later], reason, score=score, because_of=work.prompts.ids[rank[earlier]]))
+        places = places[~np.isin(places, list(more))]

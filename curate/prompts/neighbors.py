@@ -96,14 +96,7 @@ def similar_pairs(
 
     rows = len(vectors)
     wanted = clusters or max(1, round(rows**0.5))
-    if rows < 2000:
-        members = [np.arange(rows)]
-    else:
-        centers = find_centers(vectors, wanted)
-        joined = top_neighbors(vectors, centers, cells)[1].ravel()
-        order = np.argsort(joined, kind="stable")
-        bounds = np.flatnonzero(np.diff(joined[order])) + 1
-        members = np.split(order // min(cells, len(centers)), bounds)
+    members = [np.arange(rows)] if rows < 2000 else join_cells(vectors, find_centers(vectors, wanted), cells)
     keys, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
     for number, cell in enumerate(members, start=1):
         first, second, cosine = pairs_within(vectors[cell], threshold)
@@ -112,6 +105,16 @@ def similar_pairs(
         progress("compare", number, len(members))
     key, place = np.unique(np.concatenate(keys), return_index=True)
     return np.stack([key // rows, key % rows], axis=1) if rows else np.zeros((0, 2), int), np.concatenate(values)[place]
+
+
+def join_cells(vectors: np.ndarray, centers: np.ndarray, cells: int) -> list[np.ndarray]:
+    """The rows of each cluster, ascending, where every row joins the clusters of its nearest ``cells`` centers."""
+    import numpy as np
+
+    joined = top_neighbors(vectors, centers, cells)[1].ravel()
+    order = np.argsort(joined, kind="stable")
+    bounds = np.flatnonzero(np.diff(joined[order])) + 1
+    return np.split(order // min(cells, len(centers)), bounds)
 
 
 def pairs_within(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
