@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from curate.errors import PromptsError, RunError
 from curate.prompts import columns, reading, store
-from curate.prompts.alike import LETTERS, Wordings
+from curate.prompts.alike import Wordings
 from curate.prompts.kernels import keep_first, pairs_within, similar_pairs, sum_rows
 from curate.prompts.neighbors import top_neighbors
 from curate.prompts.promptset import write_prompts
@@ -132,10 +132,21 @@ def test_words_are_counted_once_a_row() -> None:
     assert Wordings(["a b a", "b c", ""]).rows_with() == {"a": 1, "b": 2, "c": 1}
 
 
-def test_the_band_is_as_wide_as_a_typing_error() -> None:
-    assert edits("international", "interantional") == 1
-    assert Wordings(["international", "interantional"]).may_be_alike(np.array([0]), np.array([1]))[0]
-    assert len("international") <= LETTERS
+@pytest.mark.parametrize(
+    ("right", "wrong", "count"),
+    [
+        ("international", "interantional", 1),
+        ("international", "intrnatinal", 2),
+        ("responsibilities", "rezponsibylitie", 3),
+        ("ice cream", "icecream", 1),
+    ],
+)
+def test_a_typing_error_of_three_edits_at_either_end_passes_the_sieve(right: str, wrong: str, count: int) -> None:
+    assert edits(right, wrong) == count
+    for frame in ("{}", "{} of the bank", "the bank of {}", "what {} and {}"):
+        forms = [frame.format(right, right), frame.format(wrong, wrong)]
+        assert same_wording(*forms)
+        assert Wordings(forms).may_be_alike(np.array([0]), np.array([1]))[0]
 
 
 def test_rows_are_summed_in_their_order_and_none_gives_zero() -> None:
