@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test base check fix bench constraints clean
+.PHONY: help demo test base wheel check fix docs example bench constraints clean
 
 help: ## show this help
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ base: ## the license gate on the base install alone
 	.venv-base/bin/python -m pip install --quiet -c constraints.txt -e . pytest pytest-socket pytest-randomly hypothesis
 	.venv-base/bin/python -m pytest -q tests/licenses tests/policy
 
+wheel: $(STAMP) ## build the wheel, install it bare, weigh it; the action and the hook in scratch repositories
+	CURATE_INSTALL=1 $(BIN)/python -m pytest -s tests/test_install.py
+
 check: $(STAMP) ## format, lint, types, layers, dependencies
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -37,6 +40,12 @@ fix: $(STAMP) ## format and repair what can be repaired
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(STAMP) ## the documentation as a site, in site/; a warning or a broken link is an error
+	$(BIN)/python -m sphinx -W --keep-going --nitpicky --quiet -b html docs site
+
+example: $(STAMP) ## remake reports/example: one real run of the demo, and a page of every kind
+	$(BIN)/python docs/make_example.py
+
 bench: $(STAMP) ## measure against named peers
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
@@ -45,4 +54,4 @@ constraints: $(STAMP) ## pin every version this environment holds
 	@mv constraints.tmp constraints.txt
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .venv-base .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-base .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site docs/made

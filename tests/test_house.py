@@ -43,6 +43,31 @@ def test_british_spelling_stays_in_the_data(module):
     assert not [name for name in names if "licence" in name.lower()]
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_what_only_posix_has_stands_in_one_place(module):
+    tree = ast.parse(module.read_text())
+    imported = [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
+    asked = [
+        f"os.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os"
+    ]
+    only_posix = {
+        "fcntl",
+        "resource",
+        "pwd",
+        "grp",
+        "termios",
+        "os.fork",
+        "os.getuid",
+        "os.uname",
+        "os.link",
+        "os.nice",
+    }
+    found = {*imported, *asked} & only_posix
+    assert found <= ({"fcntl"} if module.name == "lock.py" else set())
+
+
 def test_every_error_stands_in_the_tree_with_its_exit_code():
     tree = errors.__doc__ or ""
     for name, kind in inspect.getmembers(errors, inspect.isclass):

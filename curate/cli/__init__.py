@@ -1,5 +1,1 @@
 """Arguments in, text out: the only place that catches errors, asks the clock and talks to people."""
-
-from curate.cli.main import main
-
-__all__ = ["main"]

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import emit, output_option, policy_option
+from curate.cli.options import emit, format_option, output_option, policy_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from curate.prompts.results import Metric, PromptAnalysis
-    from curate.runs.compare import Comparison
-
-OVERLAP = {True: "overlap", False: "apart", None: ""}
+    from curate.prompts.results import PromptAnalysis
+    from curate.report.comparison import Comparison
 
 
 @click.command()
@@ -25,15 +21,7 @@ OVERLAP = {True: "overlap", False: "apart", None: ""}
 @click.option("--embedder", metavar="SPEC", help="For prompt files: default, minilm, a folder, owner/name.")
 @click.option("--column", metavar="NAME", help="The text column of prompt files; found by name if not given.")
 @policy_option
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Text for people, or the whole artifact.",
-)
+@format_option("json", "html", told="Text or a page for people, or the whole artifact.")
 @output_option
 @click.pass_obj
 def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) -> int:  # noqa: ANN401 – click's own values
@@ -44,7 +32,7 @@ def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) ->
 
     \b
     curate compare examples/prompts.jsonl examples/narrow.jsonl
-    curate compare reports/before reports/after -f json
+    curate compare reports/before reports/after -f html -o compare.html
     """
     from curate.runs.compare import compare_analyses, compare_runs, is_run
 
@@ -56,8 +44,21 @@ def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) ->
     else:
         one, other = _analyses((a, b), given, quiet=bool(settings and settings.get("quiet")))
         comparison = compare_analyses(one, other, names=(a, b))
-    emit(comparison.to_json() if given["form"] == "json" else "\n\n".join(_text(comparison)), given["output"])
+    emit(_shown(comparison, given["form"]), given["output"])
     return 0
+
+
+def _shown(comparison: Comparison, form: str) -> str:
+    """The comparison in the format asked for."""
+    if form == "json":
+        return comparison.to_json()
+    if form == "html":
+        from curate.report.html import comparison_page
+
+        return comparison_page(comparison)
+    from curate.report.compare_views import comparison_text
+
+    return comparison_text(comparison)
 
 
 def _analyses(names: tuple[str, str], given: dict[str, Any], *, quiet: bool) -> list[PromptAnalysis]:
@@ -85,43 +86,3 @@ def _analyses(names: tuple[str, str], given: dict[str, Any], *, quiet: bool) -> 
                 )
         found.append(analysis)
     return found
-
-
-def _text(comparison: Comparison) -> Iterator[str]:
-    """The comparison for people, table by table."""
-    from curate.report.numbers import format_number
-    from curate.report.text import bound_text, table
-
-    yield f"A  {bound_text(comparison.a, 200)}\nB  {bound_text(comparison.b, 200)}"
-    for group in dict.fromkeys(pair.group for pair in comparison.differences):
-        rows = [[pair.name, pair.a, pair.b] for pair in comparison.differences if pair.group == group]
-        yield table(rows, [group, "A", "B"])
-    counted = [[pair.name, pair.a, pair.b] for pair in comparison.counts if pair.a or pair.b]
-    if counted:
-        yield table(counted, ["rows", "A", "B"])
-    for measured in dict.fromkeys(pair.group for pair in comparison.metrics):
-        pairs = [pair for pair in comparison.metrics if pair.group == measured]
-        rows = [
-            [
-                pair.name,
-                _number(pair.a),
-                _number(pair.b),
-                ""
-                if pair.difference is None
-                else f"{'+' if pair.difference > 0 else ''}{format_number(pair.difference)}",
-                OVERLAP[pair.intervals_overlap],
-            ]
-            for pair in pairs
-        ]
-        yield table(rows, [measured, "A", "B", "B − A", "intervals"])
-    if comparison.notes:
-        yield "\n".join(f"note: {bound_text(note, 400)}" for note in comparison.notes)
-
-
-def _number(metric: Metric) -> str:
-    """A metric with its interval."""
-    from curate.report.numbers import format_number
-
-    if metric.low is None or metric.high is None:
-        return format_number(metric.value)
-    return f"{format_number(metric.value)} ({format_number(metric.low)} to {format_number(metric.high)})"

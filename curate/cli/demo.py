@@ -80,8 +80,8 @@ def show_run(folder: Path) -> None:
     """What was kept and dropped, and the student before and after."""
     from curate.distillation.results import TrainingReport
     from curate.prompts.results import DiversityReport, FilterReport, ShiftReport
-    from curate.report.text import training_text
     from curate.report.text_prompts import diversity_text, filter_text, shift_text
+    from curate.report.text_training import training_text
 
     heading("3", "What was kept, what was dropped", "every dropped row has its reason in filter.json")
     click.echo(filter_text(FilterReport.read(folder / "filter.json")))

@@ -6,13 +6,23 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from curate.artifact import sha256_folder
+from curate.cli.case import case_options
 from curate.cli.decisions import AT_ONCE, FORMS, Answer, answer_all, exit_code_of, render_answers
-from curate.cli.options import cards_option, emit, output_option, policy_option, refs_in, today
+from curate.cli.options import (
+    cards_option,
+    emit,
+    format_option,
+    harmless,
+    offline_option,
+    output_option,
+    policy_option,
+    refs_in,
+    today,
+)
 from curate.gate import Verdict
 from curate.licenses.check import check_license as check_one
 from curate.licenses.check import embedded_folder, parse_ref
@@ -22,37 +32,20 @@ from curate.licenses.sources import make_source
 from curate.policy import load_policy, read_policy
 from curate.progress import Progress, silent
 
-SIGNALS = ("responses", "logits", "hidden-states", "attentions")
-
 
 @click.command()
 @click.argument("refs", nargs=-1, metavar="REF...")
 @policy_option
 @cards_option
-@click.option("--offline", is_flag=True, help="Never touch the network.")
+@offline_option
 @click.option("--revision", default="", help="Commit, branch or tag on the hub; the commit is recorded.")
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), help="The day on which waivers are looked at; today by default."
 )
-@click.option("--student", "student_name", default="", help="The student's planned name.")
-@click.option("--student-base", default="", metavar="REF", help="The model the student starts from; judged as well.")
-@click.option("--student-license", default="", metavar="ID", help="The license the student is to be published under.")
-@click.option(
-    "--student-kind",
-    type=click.Choice(["generative", "classifier", "embedding"]),
-    default="generative",
-    show_default=True,
-    help="What the student is; some terms spare classifiers.",
-)
-@click.option("--signals", default=",".join(SIGNALS), show_default=True, help="What is taken from the teacher.")
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(list(FORMS)),
-    default="text",
-    show_default=True,
-    help="Text for people; json is one artifact, jsonl one line a REF; html is one page; sarif and cyclonedx one file.",
+@case_options
+@format_option(
+    *list(FORMS)[1:],
+    told="Text for people; json is one artifact, jsonl one line a REF; html is one page; sarif and cyclonedx one file.",
 )
 @output_option
 @click.option(
@@ -81,11 +74,7 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     offline: bool,
     revision: str,
     as_of: date | None,
-    student_name: str,
-    student_base: str,
-    student_license: str,
-    student_kind: str,
-    signals: str,
+    case: Case,
     form: str,
     output: Path | None,
     ticket: Path | None,
@@ -104,13 +93,6 @@ def check_license(  # noqa: PLR0917 – click passes them by name
     _refuse_misuse(asked, form, ticket=ticket, together=together)
     policy = load_policy(policy_name)
     source = make_source(cards=cards, offline=offline, embedded=embedded_folder())
-    case = _case(
-        signals=_signals(signals),
-        student_name=student_name,
-        student_base=student_base,
-        student_license=student_license,
-        student_kind=student_kind,
-    )
     day = date(as_of.year, as_of.month, as_of.day) if as_of else today()
     at_once = 1 if cards or offline else AT_ONCE
     if len(asked) > 1 and at_once > 1:
@@ -147,12 +129,7 @@ def _tell_problems(answers: list[Answer]) -> None:
         if one.error is not None and len(answers) == 1:
             raise one.error
         if one.error is not None:
-            click.echo(f"curate: {one.error}", err=True)
-
-
-def _case(**given: Any) -> Case:  # noqa: ANN401 – the fields of a case
-    """The case, with only what was given: what is left out is for the policy to state."""
-    return Case(**{name: value for name, value in given.items() if value})
+            click.echo(f"curate: {harmless(str(one.error))}", err=True)
 
 
 def _progress(*, is_quiet: bool) -> AbstractContextManager[Progress]:
@@ -168,15 +145,6 @@ def _listed(path: Path) -> Iterator[Answer]:
     """The refs of a file, each with its place."""
     name = "" if str(path) == "-" else path.as_posix()
     return (Answer(one.ref, file=name, line=one.line) for one in refs_in(path))
-
-
-def _signals(text: str) -> tuple[str, ...]:
-    """The named signals in the order of the contract."""
-    named = [part.strip() for part in text.split(",") if part.strip()]
-    unknown = [name for name in named if name not in SIGNALS]
-    if unknown or not named:
-        raise click.UsageError(f"--signals takes {', '.join(SIGNALS)}, not {', '.join(unknown) or 'nothing'}")
-    return tuple(name for name in SIGNALS if name in named)
 
 
 def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
@@ -200,15 +168,7 @@ def _write_ticket(decision: Decision, ref: str, path: Path) -> None:
 
 @click.command()
 @click.argument("license_id", required=False, metavar="[ID]")
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Text for people, or JSON.",
-)
+@format_option(told="Text for people, or JSON.")
 @output_option
 def show_license(license_id: str | None, form: str, output: Path | None) -> int:
     """What the catalogue says of a license, and where it stands; without ID, the list.

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from curate import __version__
 from curate.errors import CurateError
@@ -51,6 +52,12 @@ SUMMARIES: dict[str, str] = {
 class LazyGroup(click.Group):
     """A group that imports a command's module only when the command is used."""
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands and options that begin so; no command is imported to find out."""
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=SUMMARIES[name]) for name in sorted(names)]
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of all commands."""
         return sorted(COMMANDS)
@@ -94,11 +101,6 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
     ctx.obj = {"quiet": quiet, "verbose": verbose}
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; every error of the tree becomes one line and its exit code."""
-    sys.exit(run_command(arguments))
-
-
 def run_command(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     try:
@@ -111,10 +113,27 @@ def run_command(arguments: list[str] | None = None) -> int:
     except click.ClickException as usage:
         usage.show()
         return usage.exit_code
-    except CurateError as error:
-        click.echo(f"curate: {error}", err=True)
+    except (CurateError, ImportError, RuntimeError, SystemError) as error:
+        if _was_interrupted(error):
+            click.echo("curate: interrupted", err=True)
+            return 130
+        if not isinstance(error, CurateError):
+            raise
+        from curate.cli.options import harmless
+
+        click.echo(f"curate: {harmless(str(error))}", err=True)
         return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether Ctrl-C stands behind an error: an import that it breaks off may end as an ``ImportError``."""
+    seen: BaseException | None = error
+    for _ in range(16):
+        if seen is None or isinstance(seen, KeyboardInterrupt):
+            break
+        seen = seen.__cause__ or seen.__context__
+    return isinstance(seen, KeyboardInterrupt)

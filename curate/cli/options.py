@@ -61,6 +61,24 @@ def output_option(command: Command) -> Command:
     )(command)
 
 
+def offline_option(command: Command) -> Command:
+    """``--offline``."""
+    return click.option("--offline", is_flag=True, help="Never touch the network.")(command)
+
+
+def format_option(*forms: str, told: str = "Text for people, or the whole artifact.") -> Callable[[Command], Command]:
+    """``-f/--format``, text first, as ``form``."""
+    choice = click.Choice(["text", *(forms or ("json",))])
+    return click.option("-f", "--format", "form", type=choice, default="text", show_default=True, help=told)
+
+
+def harmless(text: str) -> str:
+    """A message that may quote a card or a file, without characters that steer a terminal."""
+    from curate.report.text import escape_controls
+
+    return escape_controls(text, multiline=True)
+
+
 def emit(text: str, output: Path | None) -> None:
     """Results go to standard output or to the file that was asked for, atomically."""
     if output is None or str(output) == "-":

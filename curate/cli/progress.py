@@ -3,18 +3,7 @@
 import sys
 import time
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from typing import Any, Self
 
 PLAIN_EVERY_S = 5.0
 
@@ -24,46 +13,48 @@ class Reporter:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
-        self.console = Console(stderr=True)
-        self.bars: Progress | None = None
-        self.tasks: dict[str, TaskID] = {}
+        self.draws = not quiet and sys.stderr.isatty()
+        self.bars: dict[str, Any] = {}
         self.started: dict[str, float] = {}
         self.said: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        if not self.quiet and self.console.is_terminal:
-            self.bars = Progress(
-                SpinnerColumn(),
-                TextColumn("{task.description:<12}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]}"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
-                console=self.console,
-                transient=True,
-            )
-            self.bars.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.bars is not None:
-            self.bars.stop()
+        for bar in self.bars.values():
+            bar.close()
 
     def __call__(self, stage: str, done: int, total: int | None = None, note: str = "") -> None:
         """Take one report."""
-        if self.quiet:
-            return
+        if self.draws:
+            self._draw(stage, done, total, note)
+        elif not self.quiet:
+            self._say(stage, done, total, note)
+
+    def _draw(self, stage: str, done: int, total: int | None, note: str) -> None:
+        """Move the stage's bar; bars go when all is done, and no thread watches them."""
+        from tqdm import tqdm
+
+        if stage not in self.bars:
+            tqdm.monitor_interval = 0
+            place = len(self.bars)
+            self.bars[stage] = tqdm(desc=f"{stage:<12}", total=total, leave=False, position=place, dynamic_ncols=True)
+        bar = self.bars[stage]
+        bar.total = total
+        bar.set_postfix_str(note, refresh=False)
+        bar.update(done - bar.n)
+        if done == total:
+            bar.refresh()
+
+    def _say(self, stage: str, done: int, total: int | None, note: str) -> None:
+        """A line now and then."""
         now = time.monotonic()
         started = self.started.setdefault(stage, now)
         rate = f"{done / (now - started):,.0f}/s" if now - started > 1 and done else ""
-        if self.bars is not None:
-            if stage not in self.tasks:
-                self.tasks[stage] = self.bars.add_task(stage, total=total, rate="", note="")
-            self.bars.update(self.tasks[stage], completed=done, total=total, rate=rate, note=note)
-        elif now - self.said.setdefault(stage, started) >= PLAIN_EVERY_S or (done == total and now - started > 1):
+        if now - self.said.setdefault(stage, started) >= PLAIN_EVERY_S or (done == total and now - started > 1):
             self.said[stage] = now
             left = f", {(total - done) * (now - started) / done:.0f} s left" if total and done and done < total else ""
             of = f"/{total}" if total is not None else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from curate.cli.options import harmless
 from curate.errors import MissingExtra, PolicyError
 
 if TYPE_CHECKING:
@@ -69,10 +70,28 @@ def read_both(
 
     prompts = read_prompts(file, column=column, strict=strict, progress=progress)
     for line in prompts.bad_lines[:3]:
-        click.echo(f"curate: {file}: left out {line}", err=True)
+        click.echo(f"curate: {harmless(f'{file}: left out {line}')}", err=True)
     if len(prompts.bad_lines) > 3:
         click.echo(f"curate: {file}: and {len(prompts.bad_lines) - 3} more lines", err=True)
-    return prompts, None if reference is None else read_prompts(reference, strict=strict)
+    return prompts, None if reference is None else read_reference(reference, column, strict)
+
+
+def read_reference(place: str, column: str | None, strict: bool) -> PromptSet:
+    """The reference: the column that was named where it has one of that name, else its prompts.
+
+    Answers are held against answers only: their column must be in the reference.
+    """
+    from curate.errors import PromptsError
+    from curate.prompts.answers import holds_answers
+    from curate.prompts.reading import read_prompts
+
+    if column is not None:
+        try:
+            return read_prompts(place, column=column, strict=strict)
+        except PromptsError as error:
+            if holds_answers(column) or f"no column {column!r}" not in str(error):
+                raise
+    return read_prompts(place, strict=strict)
 
 
 def open_store(spec: str) -> VectorStore:

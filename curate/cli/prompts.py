@@ -97,7 +97,21 @@ def analyze_prompts(
     metavar="NAME[:K=V,…]",
     help="Run only the filters named; without it, the policy's chain. May be repeated.",
 )
-@click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Select the N that cover most.")
+@click.option("--budget", type=click.IntRange(min=1), metavar="N", help="Select N of what is left.")
+@click.option(
+    "--select",
+    "method",
+    type=click.Choice(["coverage", "importance"]),
+    default="coverage",
+    show_default=True,
+    help="With --budget: rows that cover most, or rows drawn by how like the reference they are (DSIR).",
+)
+@click.option(
+    "--quota",
+    type=click.Choice(["source", "cluster"]),
+    help="With --budget: an equal share for each source or cluster.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the selection.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Kept rows: .jsonl, .csv or .parquet.")
 @click.option("--dropped", type=click.Path(path_type=Path), help="Dropped rows, one JSON object a line, with reasons.")
 @click.option("--ticket", type=click.Path(path_type=Path), help="Write the ticket here if the policy approves.")
@@ -118,6 +132,8 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
         raise click.UsageError("--ticket needs the policy's whole chain; leave out --filter")
     if given["dry_run"] and given["ticket"]:
         raise click.UsageError("--dry-run writes nothing, so no ticket")
+    if given["budget"] is None and (given["quota"] or given["method"] != "coverage"):
+        raise click.UsageError("--select and --quota need --budget N")
     chosen = chain_from(given["filters"])
     if given["engine"] == "ray":
         raise UnavailableError("--engine ray: not built yet", hint="leave it out: the local engine runs here")
@@ -131,7 +147,9 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
         if len(kept) and (given["ticket"] or given["form"] == "html"):
             from curate.prompts.analyze import analyze_prompts as measure
 
-            measured = measure(kept, reference=known, store=store, progress=progress)
+            measured = measure(
+                kept, reference=known, store=store, drops=report.drops, source=prompts, progress=progress
+            )
     return finish(policy, kept, report, measured, given)
 
 
@@ -158,6 +176,9 @@ def run_chain(
         store=store,
         tokenizer=given["tokenizer"],
         budget=given["budget"],
+        method=given["method"],
+        quota=given["quota"] or "",
+        seed=given["seed"],
         policy_chain=policy.prompts.filters,
         policy_sha256=policy.digest(),
         progress=progress,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curate.cli.options import cards_option, emit, output_option, today
+from curate.cli.options import cards_option, emit, format_option, offline_option, output_option, today
 
 if TYPE_CHECKING:
     from curate.runs.recheck import Recheck
@@ -23,16 +23,8 @@ DIGEST_CHARS = 64
     help="Today's policy, a name or a file; by default the one the decision names, if it ships with curate.",
 )
 @cards_option
-@click.option("--offline", is_flag=True, help="Never touch the network.")
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Text for people, or the whole artifact.",
-)
+@offline_option
+@format_option()
 @output_option
 def recheck(
     place: Path, policy_name: str, cards: tuple[Path, ...], offline: bool, form: str, output: Path | None

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from curate.cli.options import emit, known_policy, today
+from curate.cli.options import emit, format_option, known_policy, offline_option, output_option, today
 from curate.cli.progress import Reporter
 
 UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep this digest elsewhere"
@@ -28,7 +28,7 @@ UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep
     callback=known_policy,
     help="Instead of the run file's policy.",
 )
-@click.option("--offline", is_flag=True, help="Never touch the network.")
+@offline_option
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
@@ -89,16 +89,8 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
     metavar="PUBLIC_KEY",
     help="The run must be signed with this Ed25519 key (PEM).",
 )
-@click.option(
-    "-f",
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="Of the result.",
-)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the result here.")
+@format_option()
+@output_option
 def verify_run(folder: Path, key: Path | None, form: str, output: Path | None) -> int:
     """Re-hash everything in a run folder; exit 7 and the first thing that differs if anything changed.
 

@@ -2,10 +2,15 @@
 
 from datetime import date, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from curate.cli.options import cards_option, today
+from curate.cli.case import case_options
+from curate.cli.options import cards_option, offline_option, today
+
+if TYPE_CHECKING:
+    from curate.licenses.decision import Case
 
 LEAST_REASON_CHARS = 10
 
@@ -26,8 +31,8 @@ LEAST_REASON_CHARS = 10
     help="The policy file it is written into; shipped policies are copied first.",
 )
 @cards_option
-@click.option("--offline", is_flag=True, help="Never touch the network.")
-@click.option("--student", "student_name", default="", help="The student's planned name, as in check-license.")
+@offline_option
+@case_options
 def waive(
     ref: str,
     rule: str,
@@ -37,11 +42,12 @@ def waive(
     policy: Path,
     cards: tuple[Path, ...],
     offline: bool,
-    student_name: str,
+    case: "Case",
 ) -> int:
     r"""Sign a dated waiver of what a rule found about REF into a policy file.
 
-    The waiver carries the digest of the finding and holds for that very finding. Exit 5 if there is nothing to waive
+    The waiver carries the digest of the finding and holds for that very finding, so give the case as in check-license;
+    with --student-base, findings about that base can be waived too. Exit 5 if there is nothing to waive
     today, 3 if the rule denies and the policy does not list it under waivable_denials.
 
     \b
@@ -49,7 +55,6 @@ def waive(
         --signed-by "Ada Example" --until 2027-04-30 -p my-policy.yaml
     """
     from curate.licenses.check import embedded_folder
-    from curate.licenses.decision import Case
     from curate.licenses.sources import make_source
     from curate.report.text_license import render_decision
     from curate.runs.waive import Signature, waive_findings
@@ -67,7 +72,7 @@ def waive(
         Signature(rule=rule, reason=reason, signed_by=signed_by, signed_on=day, until=last),
         policy,
         source=make_source(cards=cards, offline=offline, embedded=embedded_folder()),
-        case=Case(student_name=student_name),
+        case=case,
     )
     for waiver, finding in zip(waived.waivers, waived.findings, strict=True):
         click.echo(

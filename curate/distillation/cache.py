@@ -138,7 +138,7 @@ def _write_shard(path: Path, fingerprint: str, rows: list[tuple[str, int]], part
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, temporary, metadata={"fingerprint": fingerprint, "rows": json.dumps(rows)})
-            with temporary.open("rb") as stream:
+            with temporary.open("r+b") as stream:  # Windows syncs only what it may write
                 os.fsync(stream.fileno())
             temporary.replace(path)
     finally:

@@ -52,7 +52,7 @@ def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> No
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, temporary, metadata=header)
-            with temporary.open("rb") as stream:
+            with temporary.open("r+b") as stream:  # Windows syncs only what it may write
                 os.fsync(stream.fileno())
             temporary.replace(path)
     finally:

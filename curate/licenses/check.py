@@ -21,7 +21,10 @@ from curate.licenses.rules import RULES
 from curate.licenses.sources import EMBEDDED, CardSource, OnlyEmbedded, make_source
 from curate.policy import LicensePolicy, Policy, apply_waivers
 
-__all__ = ["check_license", "decide", "embedded_folder", "parse_ref", "row_judge"]
+OF_THE_BASE = "the student's base: "
+"""How a finding about the model the student starts from begins, where it joins the teacher's."""
+
+__all__ = ["OF_THE_BASE", "check_license", "decide", "embedded_folder", "parse_ref", "row_judge"]
 
 
 def parse_ref(text: str, *, revision: str = "") -> ModelRef:
@@ -198,15 +201,17 @@ def _with_start(
     """The decision with what was found about the model the student starts from."""
     base_case = case.model_copy(update={"as_base": True})
     if chain.root.status == "missing":
-        message = "the student's base: no card was found and the catalogue does not know it"
+        message = "no card was found and the catalogue does not know it"
         more: tuple[Finding, ...] = (finding("unread-parent", chain.root, policy.licenses.unread_parent, message),)
         more = apply_waivers(more, policy.waivers, waivable_denials=policy.waivable_denials, today=today)
         base_nodes: tuple[LineageNode, ...] = ()
         duties: tuple[Duty, ...] = ()
     else:
         base = decide(chain, policy=policy, case=base_case, catalogue=catalogue, today=today)
-        more = tuple(one.model_copy(update={"message": f"the student's base: {one.message}"}) for one in base.findings)
+        more = base.findings
         base_nodes, duties = base.lineage.nodes, base.duties
+    # waivers are signed for what was found of the base by itself, as a run's own decision about it says it
+    more = tuple(one.model_copy(update={"message": f"{OF_THE_BASE}{one.message}"}) for one in more)
     known = {node.ref for node in decision.lineage.nodes}
     lineage = decision.lineage.model_copy(
         update={"nodes": (*decision.lineage.nodes, *(node for node in base_nodes if node.ref not in known))}

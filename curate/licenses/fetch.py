@@ -1,6 +1,5 @@
 """Cards, license files and lineage, gathered at pinned revisions into a folder that ``--cards`` reads."""
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
@@ -119,7 +118,7 @@ def _write_card(ref: ModelRef, raw: RawCard, folder: Path) -> FetchedCard:
     contents = {"README.md": raw.content, **{name: text.encode("utf-8") for name, text in raw.files.items()}}
     files = []
     for name, content in sorted(contents.items()):
-        if os.sep in name or name.startswith("."):
+        if "/" in name or "\\" in name or name.startswith("."):
             raise CardError(f"{ref}: a file of the name {name!r} is not written")
         with atomic_file(place / name) as stream:
             stream.write(content)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from curate.errors import Denied
 from curate.progress import Progress, silent
+from curate.prompts.answers import holds_answers
+from curate.prompts.blind import diversity_notes, shift_notes
 from curate.prompts.diversity import METRICS, Seen
 from curate.prompts.judge import approve_prompts, judge_prompts
-from curate.prompts.pictures import cluster_shares, map_samples, similarity_histogram
+from curate.prompts.language import asked_beside
+from curate.prompts.pictures import cluster_shares, dropped_texts, map_samples, similarity_histogram
 from curate.prompts.promptset import PromptSet
 from curate.prompts.results import (
     DiversityReport,
+    Drop,
     Metric,
+    Sample,
     ShiftReport,
 )
+from curate.prompts.scores import quality_score, score_histogram
 from curate.prompts.shift import DISTANCES, Compared
 from curate.prompts.store import VectorStore
 
@@ -36,6 +43,8 @@ def analyze_prompts(
     store: VectorStore | None = None,
     subsample: int = SUBSAMPLE,
     seed: int = 0,
+    drops: Sequence[Drop] = (),
+    source: PromptSet | None = None,
     progress: Progress = silent,
 ) -> tuple[DiversityReport, ShiftReport | None]:
     """How varied a prompt set is, and how far it lies from a reference if there is one.
@@ -46,6 +55,8 @@ def analyze_prompts(
         store: where vectors come from; the embedded embedder if none is given.
         subsample: rows the metrics are taken on, at most.
         seed: of the subsample and the permutations.
+        drops: what filters dropped, or would; shown on the map by filter, and in no number.
+        source: the set they dropped it from, if that is not ``prompts``.
         progress: hears of each metric.
     """
     if not len(prompts):
@@ -57,32 +68,48 @@ def analyze_prompts(
         from curate.prompts.embed import load_embedder
 
         store = VectorStore(load_embedder("default"))
-    rows = draw(len(prompts), subsample, seed)
-    seen = look(prompts, rows, reference, store, subsample, seed)
+    sight = Sight(prompts, reference, store, subsample, seed)
+    seen = sight.look(0)
     metrics = {}
     for place, (name, measure) in enumerate(METRICS.items()):
         progress("measure", place, len(METRICS), name)
         metrics[name] = measure(seen)
     if len(prompts) > subsample:
-        others = [
-            look(prompts, draw(len(prompts), subsample, seed + number), reference, store, subsample, seed)
-            for number in range(1, DRAWS)
-        ]
+        others = [sight.look(number) for number in range(1, DRAWS)]
         metrics = {name: with_interval(metrics[name], METRICS[name], others) for name in metrics}
+    shift = None if reference is None else measure_shift(prompts, reference, seen, store, seed, progress)
+    histogram = similarity_histogram(seen.vectors)
     diversity = DiversityReport(
         prompts_sha256=prompts.sha256,
         embedder=store.embedder.ref,
         rows=len(prompts),
-        subsample=len(rows),
+        subsample=len(seen.texts),
         seed=seed,
         metrics=metrics,
         clusters=cluster_shares(seen, reference_texts=None, reference=None),
-        similarity_histogram=similarity_histogram(seen.vectors),
-        map=map_samples(seen, None if reference is None else reference.texts),
+        similarity_histogram=histogram,
+        quality_histogram=score_histogram([quality_score(text) for text in seen.texts]),
+        map=draw_map(sight, seen, drops, source or prompts),
+        notes=diversity_notes(metrics, histogram, None if shift is None else shift.metrics),
         wall_s=round(time.monotonic() - started, 3),
     )
-    shift = None if reference is None else measure_shift(prompts, reference, seen, store, seed, progress)
     return diversity, shift
+
+
+def draw_map(sight: Sight, seen: Seen, drops: Sequence[Drop], source: PromptSet) -> tuple[Sample, ...]:
+    """The map of the first subsample and its reference, and of what was dropped."""
+    prompts, reference = sight.prompts, sight.reference
+    gone = {drop.id for drop in drops} if source is prompts else set()
+    rows = draw(len(prompts), sight.subsample, sight.seed)
+    return map_samples(
+        seen,
+        None
+        if reference is None or seen.reference is None
+        else [reference.texts[row] for row in draw(len(reference), len(seen.reference), seen.seed)],
+        kept=[place for place, row in enumerate(rows) if prompts.ids[row] not in gone],
+        dropped=dropped_texts(source, drops),
+        store=sight.store,
+    )
 
 
 def draw(rows: int, subsample: int, seed: int) -> list[int]:
@@ -95,15 +122,36 @@ def draw(rows: int, subsample: int, seed: int) -> list[int]:
     return chosen
 
 
-def look(
-    prompts: PromptSet, rows: list[int], reference: PromptSet | None, store: VectorStore, subsample: int, seed: int
-) -> Seen:
-    """The vectors and texts of a subsample, and the reference's."""
-    texts = [prompts.texts[row] for row in rows]
-    known: np.ndarray | None = None
-    if reference is not None:
-        known = store([reference.texts[row] for row in draw(len(reference), subsample, seed)])
-    return Seen(vectors=store(texts), texts=texts, reference=known, seed=seed)
+@dataclass
+class Sight:
+    """What subsamples are drawn from."""
+
+    prompts: PromptSet
+    reference: PromptSet | None
+    store: VectorStore
+    subsample: int
+    seed: int
+    asked: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.asked = asked_beside(self.prompts)
+
+    def look(self, number: int) -> Seen:
+        """The vectors and texts of one of several subsamples, and the reference's."""
+        rows = draw(len(self.prompts), self.subsample, self.seed + number)
+        texts = [self.prompts.texts[row] for row in rows]
+        known: np.ndarray | None = None
+        if self.reference is not None:
+            chosen = draw(len(self.reference), self.subsample, self.seed)
+            known = self.store([self.reference.texts[row] for row in chosen])
+        return Seen(
+            vectors=self.store(texts),
+            texts=texts,
+            reference=known,
+            seed=self.seed,
+            are_answers=holds_answers(self.prompts.text_column),
+            asked=[self.asked[row] for row in rows] if self.asked else (),
+        )
 
 
 def with_interval(metric: Metric, measure: Callable[[Seen], Metric], others: Iterable[Seen]) -> Metric:
@@ -139,5 +187,6 @@ def measure_shift(
         seed=seed,
         metrics=metrics,
         clusters=cluster_shares(seen, reference_texts=known, reference=seen.reference),
+        notes=shift_notes(metrics, len(reference)),
         wall_s=round(time.monotonic() - started, 3),
     )

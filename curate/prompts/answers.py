@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-ANSWER_COLUMNS = ("answer", "answers", "response", "output", "completion", "target")
+ANSWER_COLUMNS = ("answer", "answers", "response", "output", "completion", "target", "solution", "reply")
 REFUSAL = re.compile(
     r"^\W*(?:(?:i['’]?m|i am|we['’]re|we are)\s+(?:very |really |truly )?(?:sorry|afraid)\b[^.!?]{0,80}?"
     r"\b(?:can['’]?t|cannot|can not|won['’]?t|unable|not able|not allowed|not comfortable)\b"

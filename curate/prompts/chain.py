@@ -93,9 +93,19 @@ LOOSER_WHEN_GREATER = {
     ("length", "max_tokens"),
     ("off_domain", "quantile"),
 }
-LOOSER_WHEN_LESS = {("length", "min_characters"), ("length", "min_words"), ("semantic", "cells")}
+LOOSER_WHEN_LESS = {
+    ("length", "min_characters"),
+    ("length", "min_words"),
+    ("semantic", "cells"),
+    ("garbage", "min_quality"),
+}
 LOOSER_WHEN_TRUE = {("near", "number_guard"), ("near", "wording"), ("semantic", "number_guard")}
-LOOSER_WHEN_FALSE = {("contamination", "reference"), ("garbage", "unfilled_slots"), ("license", "conflicts")}
+LOOSER_WHEN_FALSE = {
+    ("contamination", "reference"),
+    ("garbage", "unfilled_slots"),
+    ("garbage", "template_code"),
+    ("license", "conflicts"),
+}
 
 
 def covers(chain: Chain, policy_chain: Chain) -> bool:

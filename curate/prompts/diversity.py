@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from curate.prompts.language import wrong_language
 from curate.prompts.neighbors import find_centers, top_neighbors
+from curate.prompts.quality import row_fault
 from curate.prompts.results import Metric
+from curate.prompts.scores import quality_score
+from curate.prompts.shares import wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +35,36 @@ class Seen:
     texts: Sequence[str] = field(default=())
     reference: np.ndarray | None = None
     seed: int = 0
+    are_answers: bool = False
+    asked: Sequence[str] = field(default=())
+    """The prompts beside a column of answers, where there are any."""
+
+
+def usable_share(seen: Seen) -> Metric:
+    """Share of rows in which the row checks find nothing: no garbage, no unfilled slot; of answers, not refused, cut off,
+    looping, or in another language than asked. Wilson interval.
+    """
+    if not seen.texts:
+        return Metric(value=None, note="no text")
+    asked = seen.asked or [""] * len(seen.texts)
+    faults = [
+        row_fault(text, answers=seen.are_answers) or (wrong_language(text, prompt) if prompt else "")
+        for text, prompt in zip(seen.texts, asked, strict=True)
+    ]
+    share = sum(not fault for fault in faults) / len(faults)
+    low, high = wilson(share, len(faults))
+    return Metric(value=share, low=low, high=high)
+
+
+def quality(seen: Seen) -> Metric:
+    """Mean quality score of the rows (``curate.prompts.scores``). Blind to meaning; code and names score lower."""
+    import numpy as np
+
+    if not seen.texts:
+        return Metric(value=None, note="no text")
+    scores = np.array([quality_score(text) for text in seen.texts])
+    mean, half = float(scores.mean()), 1.96 * float(scores.std()) / float(np.sqrt(len(scores)))
+    return Metric(value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half))
 
 
 def vendi(seen: Seen) -> Metric:
@@ -161,6 +195,8 @@ METRICS: dict[str, MetricFunction] = {
         distinct_2,
         compression_ratio,
         mean_pairwise_distance,
+        usable_share,
+        quality,
     )
 }
 """Every diversity metric by name; policies, reports and JSON go by these names."""

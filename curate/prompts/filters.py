@@ -11,6 +11,7 @@ from curate.progress import Progress, silent
 from curate.prompts.chain import FILTERS, Chain, check_chain, covers
 from curate.prompts.promptset import PromptSet
 from curate.prompts.results import Drop, FilterCount, FilterReport
+from curate.prompts.select import Method, Quota, select_to_budget
 from curate.prompts.store import VectorStore
 from curate.prompts.work import Gone, Work
 
@@ -28,6 +29,8 @@ def filter_prompts(
     store: VectorStore | None = None,
     tokenizer: str | None = None,
     budget: int | None = None,
+    method: Method = "coverage",
+    quota: Quota = "",
     seed: int = 0,
     policy_chain: Chain | None = None,
     policy_sha256: str = "",
@@ -44,6 +47,8 @@ def filter_prompts(
         store: where vectors come from; the embedded embedder if none is given.
         tokenizer: a tokenizer for ``length``'s max_tokens.
         budget: select so many of what is left.
+        method: of the selection: ``coverage`` or ``importance``.
+        quota: ``source`` or ``cluster``: each gets an equal share of the budget.
         seed: of the selection.
         policy_chain: the policy's own chain; the report says whether this one covers it.
         policy_sha256: the policy's digest.
@@ -65,12 +70,9 @@ def filter_prompts(
             skipped.append(name)
     progress("filter", len(checked), len(checked))
     if budget is not None:
-        work, gone = select_to_budget(work, budget, seed)
-        counts.append(
-            FilterCount(
-                name="budget", options={"rows": budget}, rows_in=len(work.prompts) + len(gone), dropped=len(gone)
-            )
-        )
+        before, options = len(work.prompts), {"rows": budget, "method": method, "quota": quota}
+        work, gone = without(work, "budget", select_to_budget(work, budget, method=method, quota=quota, seed=seed))
+        counts.append(FilterCount(name="budget", options=options, rows_in=before, dropped=len(gone)))
         drops.extend(gone)
     report = FilterReport(
         prompts_sha256=prompts.sha256,
@@ -116,16 +118,3 @@ def without(work: Work, name: str, gone: Sequence[Gone]) -> tuple[Work, list[Dro
     ]
     rows = {one.row for one in gone}
     return work.take([row for row in range(len(work.prompts)) if row not in rows]), drops
-
-
-def select_to_budget(work: Work, budget: int, seed: int) -> tuple[Work, list[Drop]]:
-    """A varied subset; the rest is dropped for the budget's sake."""
-    from curate.prompts.select import select_rows
-
-    if budget >= len(work.prompts):
-        return work, []
-    reference = None if work.reference is None else work.vectors(work.reference)
-    kept = select_rows(work.vectors(work.prompts), budget, reference=reference, seed=seed, progress=work.progress)
-    inside = set(kept)
-    reason = f"not among the {budget} that cover most"
-    return without(work, "budget", [Gone(row, reason) for row in range(len(work.prompts)) if row not in inside])

@@ -116,6 +116,10 @@ MEANING = {
     "frechet": "too-far",
     "c2st_auc": "too-far",
     "off_target_share": "too-far",
+    "prdc_precision": "too-far",
+    "prdc_coverage": "too-narrow",
+    "usable_share": "low-quality",
+    "quality": "low-quality",
 }
 """What a metric outside its bound says of the set; the finding's rule."""
 

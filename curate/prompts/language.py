@@ -10,8 +10,10 @@ import re
 import unicodedata
 from collections import Counter
 
+from curate.prompts.answers import holds_answers
 from curate.prompts.forms import fold_lookalikes
 from curate.prompts.lexicon import english_words, foreign_words, wordlist
+from curate.prompts.promptset import TEXT_COLUMNS, PromptSet, find_column, text_of
 from curate.prompts.work import Gone, Work
 
 SCRIPTS = {
@@ -40,24 +42,73 @@ SCRIPTS = {
     "SINHALA": "si",
     "ETHIOPIC": "am",
 }
+MISTAKEN = (
+    {"es", "pt", "ca", "it", "fr", "ro"},
+    {"da", "nb", "sv", "is"},
+    {"nl", "af", "de"},
+    {"cs", "pl", "hr", "sq"},
+    {"et", "fi"},
+    {"lt", "lv"},
+    {"ru", "uk"},
+)
+"""Languages whose short texts are taken for one another; an answer is not blamed for that."""
 WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 MOST_CHARACTERS = 2000
 
 
 def language(work: Work, *, allowed: list[str] | None = None) -> list[Gone]:
-    """Rows in a language that is not wanted.
+    """Rows in a language that is not wanted; of answers, also those in another language than they were asked in.
+
+    An answer may be in the language that its prompt names or asks to translate into.
 
     Args:
         work: the job.
         allowed: ISO 639-1 codes to keep, English if none is given; a row whose language shows nowhere is kept.
     """
     wanted = set(allowed or ["en"])
+    asked = asked_beside(work.prompts)
     drops = []
     for row, text in enumerate(work.prompts.texts):
         found, share = guess_language(text)
-        if found and found not in wanted:
+        prompt = asked[row] if asked else ""
+        if found and found not in wanted and not (prompt and asks_for(prompt, found)):
             drops.append(Gone(row, f"not in {', '.join(sorted(wanted))}: looks like {found}", score=share))
+        elif prompt and (reason := wrong_language(text, prompt)):
+            drops.append(Gone(row, reason))
     return drops
+
+
+def asked_beside(prompts: PromptSet) -> list[str]:
+    """The prompts beside a column of answers; empty where the texts are no answers or no prompt stands beside them."""
+    if not holds_answers(prompts.text_column):
+        return []
+    name = find_column([one for one in prompts.table.column_names if one != prompts.text_column], TEXT_COLUMNS)
+    return [] if name is None else [text_of(value) or "" for value in prompts.table[name].to_pylist()]
+
+
+def wrong_language(answer: str, prompt: str) -> str:
+    """Why an answer is in the wrong language for its prompt; empty where it is not, or nothing shows."""
+    given, asked = guess_language(answer)[0] or english_if_shown(answer), guess_language(prompt)[0]
+    asked = asked or english_if_shown(prompt)
+    alike = given == asked or any({given, asked} <= family for family in MISTAKEN)
+    if not given or not asked or alike or "und" in (given, asked) or asks_for(prompt, given):
+        return ""
+    return f"answered in {given}, asked in {asked}"
+
+
+def english_if_shown(text: str) -> str:
+    """``en`` where a quarter of the words, and three at least, are function words of English."""
+    words = WORD.findall(text[:MOST_CHARACTERS].casefold())
+    light = wordlist("light_words")
+    found = sum(word in light for word in words)
+    return "en" if found >= 3 and found * 4 >= len(words) else ""
+
+
+def asks_for(prompt: str, code: str) -> bool:
+    """Whether a prompt names a language or wants something translated."""
+    shown = prompt[:MOST_CHARACTERS].casefold()
+    names = wordlist("language_names").get(code, "").split()
+    return "translat" in shown or any(re.search(rf"\b{re.escape(name)}\b", shown) for name in names)
 
 
 def guess_language(text: str) -> tuple[str, float]:

@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from curate.prompts.diversity import Seen
 from curate.prompts.lexicon import wordlist
 from curate.prompts.neighbors import find_centers, top_neighbors
-from curate.prompts.results import Cluster, Sample
+from curate.prompts.results import Cluster, Drop, Sample
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from curate.prompts.promptset import PromptSet
+    from curate.prompts.store import VectorStore
+
 CLUSTERS = 12
 WORDS = 4
 MAP_ROWS = 300
+MAP_DROPS = 50
+"""Of each filter."""
 MAP_TEXT = 90
 WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -80,18 +85,56 @@ def similarity_histogram(vectors: np.ndarray) -> tuple[int, ...]:
     return tuple(np.histogram(np.clip(best, 0, 1), bins=20, range=(0, 1))[0].tolist())
 
 
-def map_samples(seen: Seen, reference_texts: Sequence[str] | None) -> tuple[Sample, ...]:
-    """Some prompts and reference rows on the two axes on which they differ most."""
+def dropped_texts(source: PromptSet, drops: Sequence[Drop]) -> dict[str, list[str]]:
+    """Some of the texts that each filter dropped, spread evenly over the file."""
+    why = {drop.id: drop.filter for drop in drops}
+    rows: dict[str, list[int]] = {}
+    for row, row_id in enumerate(source.ids):
+        if row_id in why:
+            rows.setdefault(why[row_id], []).append(row)
+    return {name: [source.texts[row] for row in spread(found, MAP_DROPS)] for name, found in sorted(rows.items())}
+
+
+def spread(rows: Sequence[int], limit: int) -> list[int]:
+    """At most so many of the rows, from all over the file."""
+    if len(rows) <= limit:
+        return list(rows)
+    return [rows[place * len(rows) // limit] for place in range(limit)]
+
+
+def map_samples(
+    seen: Seen,
+    reference_texts: Sequence[str] | None,
+    *,
+    kept: Sequence[int],
+    dropped: Mapping[str, Sequence[str]],
+    store: VectorStore,
+) -> tuple[Sample, ...]:
+    """Some prompts, reference rows and dropped rows on the two axes on which the prompts and the reference differ most.
+
+    Args:
+        seen: the subsample that was measured.
+        reference_texts: of the rows behind ``seen.reference``.
+        kept: places in ``seen`` of the rows that no filter dropped.
+        dropped: some texts of each filter.
+        store: where vectors of dropped texts come from.
+    """
     import numpy as np
 
     if len(seen.vectors) < 3:
         return ()
-    groups = [("kept", seen.vectors[:MAP_ROWS], list(seen.texts)[:MAP_ROWS])]
+    chosen = spread(kept, MAP_ROWS)
+    groups = [("kept", seen.vectors[chosen], [seen.texts[row] for row in chosen])]
     if seen.reference is not None and reference_texts is not None and len(reference_texts) == len(seen.reference):
-        groups.append(("reference", seen.reference[:MAP_ROWS], list(reference_texts)[:MAP_ROWS]))
+        known = spread(range(len(reference_texts)), MAP_ROWS)
+        groups.append(("reference", seen.reference[known], [reference_texts[row] for row in known]))
+    fitted = np.concatenate([vectors for _, vectors, _ in groups]).astype(np.float64)
+    if len(fitted) < 3:
+        fitted = seen.vectors.astype(np.float64)
+    axes = np.linalg.eigh(np.cov(fitted, rowvar=False))[1][:, ::-1][:, :2]
+    groups += [(name, store(texts), list(texts)) for name, texts in dropped.items() if texts]
     both = np.concatenate([vectors for _, vectors, _ in groups]).astype(np.float64)
-    axes = np.linalg.eigh(np.cov(both, rowvar=False))[1][:, ::-1][:, :2]
-    places = (both - both.mean(axis=0)) @ axes
+    places = (both - fitted.mean(axis=0)) @ axes
     labels = [(group, text) for group, _, texts in groups for text in texts]
     return tuple(
         Sample(x=round(float(x), 4), y=round(float(y), 4), text=" ".join(text[:MAP_TEXT].split()), group=group)

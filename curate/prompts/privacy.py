@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from curate.prompts.addresses import holds_address
 from curate.prompts.work import Gone, Work
 
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[a-z0-9-]{1,63}\.)+[a-z]{2,24}\b", re.IGNORECASE)
@@ -26,17 +27,11 @@ ACCOUNT = re.compile(
     re.I,
 )
 IP = re.compile(r"(?<![\d.])(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?![\d.]|\.\d)")
-STREET = (
-    r"(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|square|sq|terrace|way|close|crescent)"
-)
-ADDRESS = re.compile(
-    r"\b(?:live|lives|living|reside|address is|home is|staying|ship(?:ped)? to|deliver(?:ed)? to)\b.{0,20}?"
-    rf"\b\d{{1,5}} (?:[\w'.]+ ){{1,4}}{STREET}\b"
-    rf"|\b\d{{1,5}} (?:[A-Z][\w'.]+ ){{1,3}}{STREET}\b,? .{{0,40}}\b\d{{5}}(?:-\d{{4}})?\b",
-    re.IGNORECASE,
-)
+PERSON = r"[A-ZÀ-Þ][\w'’-]+(?: (?:[A-Z]\. )?(?:(?:van|von|de|da|der|den|la|bin|al) )*[A-ZÀ-Þ][\w'’-]+){1,3}"
 NAME = re.compile(
-    r"\b(?i:my (?:full |real )?name is|my name's|i am called|yours sincerely,?)\s+[A-Z][\w'’-]+(?: [A-Z][\w'’.-]+){1,3}"
+    rf"\b(?:(?i:my (?:full |real )?name is|my name[’']s|i am called|(?:yours |kind |best |warm )?(?:sincerely|regards|wishes),?"
+    rf"|signed,?|name:)\s+{PERSON}|(?i:this is)\s+{PERSON}\s+(?i:speaking|calling|writing|from)\b"
+    rf"|(?:I[’']m|I am)\s+{PERSON}(?=[,.]|\s+(?:and|from|with|of|calling|writing)\b|$))"
 )
 LOCAL_IPS = ("127.", "0.", "255.", "10.", "192.168.", "169.254.")
 
@@ -82,7 +77,7 @@ def find_numbers(text: str) -> Iterator[str]:
         yield "account"
     if any(not found.startswith(LOCAL_IPS) for found in IP.findall(text)):
         yield "ip"
-    if ADDRESS.search(text):
+    if holds_address(text):
         yield "address"
 
 

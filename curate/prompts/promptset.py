@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ TEXT_COLUMNS = ("prompt", "text", "instruction", "question")
 CHAT_COLUMNS = ("messages", "conversations")
 LICENSE_COLUMNS = ("license", "licence")
 SOURCE_COLUMNS = ("source",)
+FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
+PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
+"""A number with a sign is no formula."""
 MIXED = b"curate.mixed"
 """Field metadata of a column whose values had no one Arrow type and are kept as JSON text."""
 
@@ -133,7 +137,10 @@ def mend(text: str) -> str:
 
 
 def write_prompts(path: Path, prompts: PromptSet) -> None:
-    """Write every input column as JSONL, CSV or Parquet, by the file's ending (JSONL where it says nothing)."""
+    """Write every input column as JSONL, CSV or Parquet, by the file's ending (JSONL where it says nothing).
+
+    CSV is for spreadsheets: text that one would run as a formula gets an apostrophe. JSONL and Parquet keep every byte.
+    """
     with atomic_file(path) as stream:
         ending = path.suffix.lower()
         if ending in (".parquet", ".pq"):
@@ -146,9 +153,9 @@ def write_prompts(path: Path, prompts: PromptSet) -> None:
 
             text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
             writer = csv.writer(text)
-            writer.writerow(prompts.table.column_names)
+            writer.writerow(map(disarm, prompts.table.column_names))
             for row in rows_of(prompts):
-                writer.writerow(cell_text(value) for value in row.values())
+                writer.writerow(disarm(cell_text(value)) for value in row.values())
             text.detach()
         else:
             import json
@@ -164,6 +171,11 @@ def cell_text(value: Any) -> str:  # noqa: ANN401 – any JSON value
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def disarm(cell: str) -> str:
+    """The cell with an apostrophe before what a spreadsheet would run as a formula; numbers stay numbers."""
+    return f"'{cell}" if FORMULA.match(cell) and not PLAIN_NUMBER.fullmatch(cell) else cell
 
 
 def rows_of(prompts: PromptSet) -> Any:  # noqa: ANN401 – an iterator of JSON objects

@@ -10,15 +10,14 @@ from itertools import pairwise
 
 from curate.prompts.answers import holds_answers, wrong_answer
 from curate.prompts.lexicon import english_words, wordlist
+from curate.prompts.scores import quality_score
+from curate.prompts.templates import is_template_code, unfilled_slot
 from curate.prompts.work import Gone, Work
 
 WORD = re.compile(r"[^\W\d_]+")
 TAG = re.compile(r"<[/!]?[a-zA-Z][^<>]{0,300}>|&[a-z]{2,8};|&#\d+;")
 STRUCTURE = re.compile(r"<(?:div|span|a|p|br|td|tr|li|ul|table|script|style|img|nav|html|body|head)\b", re.IGNORECASE)
 MOJIBAKE = re.compile(r"â€|Ã[\x80-\xbf¡-¿]|Â[\x80-\xbf¡-¿]|ï»¿|ï¿½|ðŸ|\ufffd")
-SLOT = re.compile(
-    r"\{\{\s*[\w.]+\s*\}\}|\{%[^%]*%\}|<<?[A-Za-z_ ]{2,30}>>?|\[(?:INSERT|YOUR|ENTER)[^\]]{0,40}\]|\$\{\w+\}"
-)
 WHOLE_SLOT = re.compile(
     r"\W*(?:<[\w ]{1,30}>|\{+[\w ]{1,30}\}+|\[[\w ]{1,30}\]|lorem ipsum[\w\s,.]*)\W*", re.IGNORECASE
 )
@@ -31,24 +30,48 @@ TOKEN = re.compile(r"\S+")
 SENTENCE_WORDS = 5
 
 
-def garbage(work: Work, *, unfilled_slots: bool = False) -> list[Gone]:
+def garbage(
+    work: Work, *, unfilled_slots: bool = True, template_code: bool = False, min_quality: float = 0.0
+) -> list[Gone]:
     """Rows that ask nothing: empty, no words, control or mis-decoded characters, loops, mark-up, placeholders, noise.
 
     In a column of answers, what was refused or cut off as well; a number or a sign alone is an answer.
 
     Args:
         work: the job.
-        unfilled_slots: templates with an unfilled slot are garbage as well (off: code and templates are often meant).
+        unfilled_slots: prompts with an unfilled slot of a template are garbage as well.
+        template_code: and so are programs of a template engine ({% … %}, expressions in {{ }}); else a note counts them.
+        min_quality: rows whose quality score is lower are dropped; 0 drops none.
     """
     drops = []
+    programs = 0
     are_answers = holds_answers(work.prompts.text_column)
     for row, text in enumerate(work.prompts.texts):
-        reason = what_is_wrong(text, short_is_fine=are_answers) or (wrong_answer(text) if are_answers else "")
-        if not reason and unfilled_slots and SLOT.search(text):
-            reason = "an unfilled slot of a template"
+        reason = row_fault(text, answers=are_answers, slots=unfilled_slots)
+        if not reason and not are_answers and "{" in text and is_template_code(text):
+            programs += 1
+            reason = "code of a template engine" if template_code else ""
+        score = quality_score(text) if min_quality and not reason else None
+        if score is not None and score < min_quality:
+            reason = f"quality under {min_quality:g}"
         if reason:
-            drops.append(Gone(row, reason))
+            drops.append(Gone(row, reason, score=score))
+    if programs and not template_code:
+        work.notes.append(
+            f"garbage: {programs} rows hold code of a template engine; garbage:template_code=true drops them"
+        )
     return drops
+
+
+def row_fault(text: str, *, answers: bool = False, slots: bool = True) -> str:
+    """Why one text is no use as a prompt, or as an answer; empty if nothing shows."""
+    found = what_is_wrong(text, short_is_fine=answers)
+    if found:
+        return found
+    if answers:
+        return wrong_answer(text)
+    slot = unfilled_slot(text) if slots else ""
+    return f"an unfilled slot of a template: {slot[:40]}" if slot else ""
 
 
 def what_is_wrong(text: str, *, short_is_fine: bool = False) -> str:
@@ -168,7 +191,7 @@ def length(
 
     Args:
         work: the job; its tokenizer counts tokens.
-        min_characters: least characters, blanks around the text aside.
+        min_characters: least characters, blanks around the text aside; of answers, one is enough.
         max_characters: most characters.
         min_words: least words (runs between blanks).
         max_words: most words.
@@ -176,6 +199,7 @@ def length(
     """
     counts = token_counts(work) if max_tokens else None
     drops = []
+    min_characters = min(min_characters, 1) if holds_answers(work.prompts.text_column) else min_characters
     for row, text in enumerate(work.prompts.texts):
         shown = text.strip()
         words = len(shown.split())

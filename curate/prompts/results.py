@@ -113,6 +113,10 @@ class DiversityReport(Artifact):
     clusters: tuple[Cluster, ...] = ()
     similarity_histogram: tuple[int, ...] = ()
     """Counts of nearest-neighbour cosine similarity in 20 equal bins from 0 to 1."""
+    quality_histogram: tuple[int, ...] = ()
+    """Counts of the rows' quality score in 20 equal bins from 0 to 1."""
+    notes: tuple[str, ...] = ()
+    """Where a number above is blind to what was found beside it, a sentence each."""
     map: tuple[Sample, ...] = ()
     wall_s: float | None = None
 
@@ -132,6 +136,8 @@ class ShiftReport(Artifact):
     seed: int
     metrics: dict[str, Metric]
     clusters: tuple[Cluster, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What a reader should know of these numbers, such as what a small reference costs."""
     wall_s: float | None = None
 
 
@@ -147,6 +153,8 @@ class PromptAnalysis(Artifact):
     shift: ShiftReport | None = None
     filters: tuple[FilterCount, ...] = ()
     """What the policy's chain would drop."""
+    answers: dict[str, int] = {}
+    """Of a column of answers, rows that are empty, refused, cut off, looping, in the wrong language, or repeated."""
     findings: tuple[Finding, ...] = ()
     """The policy's bounds against the set as it is."""
     notes: tuple[str, ...] = ()

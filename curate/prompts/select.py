@@ -1,18 +1,99 @@
-"""A varied subset to a budget: facility location towards the reference, then over the pool; the same for one seed."""
+"""A subset to a budget, the same for one seed: by coverage or by importance, with quotas by source or cluster."""
 
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
+from curate.errors import PromptsError
 from curate.progress import Progress, silent
 from curate.prompts.neighbors import find_centers, top_neighbors
+from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
     import numpy as np
 
+Method = Literal["coverage", "importance"]
+Quota = Literal["", "source", "cluster"]
+
 MOST_CANDIDATES = 10_000
 MOST_TARGETS = 2_000
+MOST_PICKS = 20_000
+"""More are not picked one by one: the targets are long covered, and what is left to fill is spread over clusters."""
+
+
+def select_to_budget(
+    work: Work, budget: int, *, method: Method = "coverage", quota: Quota = "", seed: int = 0
+) -> list[Gone]:
+    """The rows that a budget leaves out.
+
+    Args:
+        work: the job.
+        budget: rows to keep, at most.
+        method: ``coverage`` (facility location) or ``importance`` (resampling towards the reference).
+        quota: ``source`` or ``cluster``: each gets an equal share of the budget, as far as it has rows.
+        seed: of every draw.
+
+    Raises:
+        PromptsError: ``importance`` without a reference, or quotas by source where no column names one.
+    """
+    if budget >= len(work.prompts):
+        return []
+    groups = quota_groups(work, budget, quota, seed)
+    if method == "importance":
+        if work.reference is None:
+            raise PromptsError("importance: no reference was given", hint="give --reference, or select by coverage")
+        from curate.prompts.importance import importance_order
+
+        order = importance_order(work.prompts.texts, work.reference.texts, seed=seed)
+        kept = first_with_room(order, budget, groups)
+    else:
+        reference = None if work.reference is None else work.vectors(work.reference)
+        vectors = work.vectors(work.prompts)
+        kept = select_rows(vectors, budget, reference=reference, groups=groups, seed=seed, progress=work.progress)
+    inside = set(kept)
+    reason = f"not among the {budget} selected by {method}" + (f" with a quota by {quota}" if quota else "")
+    return [Gone(row, reason) for row in range(len(work.prompts)) if row not in inside]
+
+
+def quota_groups(work: Work, budget: int, quota: Quota, seed: int) -> list[str] | None:
+    """Each row's group: its source, or its cluster of about √budget; None without a quota."""
+    if quota == "source":
+        if work.prompts.sources is None:
+            raise PromptsError("quota by source: no column names a source", hint="add a source column")
+        return work.prompts.sources
+    if quota == "cluster":
+        vectors = work.vectors(work.prompts)
+        centers = find_centers(vectors, min(len(vectors), max(2, round(budget**0.5))), seed=seed)
+        return [str(number) for number in top_neighbors(vectors, centers, 1)[1][:, 0].tolist()]
+    return None
+
+
+def allot(groups: Sequence[str], budget: int) -> dict[str, int]:
+    """Rows each group may give: equal shares, what small groups leave over going to the others."""
+    sizes: dict[str, int] = {}
+    for group in groups:
+        sizes[group] = sizes.get(group, 0) + 1
+    room, left = {}, budget
+    order = sorted(sizes, key=lambda group: (sizes[group], group))
+    for place, group in enumerate(order):
+        room[group] = min(sizes[group], -(-left // (len(order) - place)))
+        left -= room[group]
+    return room
+
+
+def first_with_room(order: Sequence[int], budget: int, groups: Sequence[str] | None) -> list[int]:
+    """The first rows of an order whose groups still have room, in file order."""
+    if groups is None:
+        return sorted(order[:budget])
+    room = allot(groups, budget)
+    kept = []
+    for row in order:
+        if room[groups[row]] > 0:
+            room[groups[row]] -= 1
+            kept.append(row)
+    return sorted(kept)
 
 
 def select_rows(
@@ -20,27 +101,42 @@ def select_rows(
     budget: int,
     *,
     reference: np.ndarray | None = None,
+    groups: Sequence[str] | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> list[int]:
     """Rows to keep, in file order: half the budget covers the reference, the rest covers the pool.
 
     Each pick is the row that raises the summed best similarity of the targets most (facility location; the lazy greedy
-    choice of Minoux 1978 gives the same picks as the full one). Above ``MOST_CANDIDATES`` rows, those nearest to the
-    centers of a clustering stand for the rest.
+    choice of Minoux 1978 gives the same picks as the full one). With groups, a pick must come from one that has room
+    left (greedy under a partition matroid: Fisher, Nemhauser and Wolsey 1978). Above ``MOST_CANDIDATES`` rows, those
+    nearest to the centers of a clustering stand for the rest; above ``MOST_PICKS``, they are taken as they are.
     """
     import numpy as np
 
     if budget >= len(vectors):
         return list(range(len(vectors)))
-    candidates = thin_out(vectors, max(MOST_CANDIDATES, 2 * budget), seed=seed)
+    names = groups if groups is not None else [""] * len(vectors)
+    room = allot(names, budget)
+    picks = min(budget, MOST_PICKS)
+    candidates = thin_out_by_group(vectors, names, room, max(MOST_CANDIDATES, 2 * picks), seed=seed)
+    owner = [names[row] for row in candidates]
     generator = np.random.default_rng(seed)
-    picked: list[int] = []
+    chosen: list[int] = []
     if reference is not None and len(reference):
-        picked = facility_location(vectors[candidates], sample(reference, generator), budget // 2, [], progress)
+        targets = sample(reference, generator)
+        chosen = facility_location(vectors[candidates], targets, picks // 2, [], owner, room, progress)
     targets = sample(vectors, generator)
-    picked = facility_location(vectors[candidates], targets, budget - len(picked), picked, progress)
-    return sorted(int(candidates[row]) for row in picked)
+    chosen = facility_location(vectors[candidates], targets, picks - len(chosen), chosen, owner, room, progress)
+    kept = {int(candidates[row]) for row in chosen}
+    if len(kept) < budget:
+        rest = np.array([row for row in range(len(vectors)) if row not in kept])
+        order = spread_order(vectors[rest], budget - len(kept), seed=seed)
+        for row in rest[order].tolist():
+            if len(kept) < budget and room[names[row]] > 0:
+                room[names[row]] -= 1
+                kept.add(row)
+    return sorted(kept)
 
 
 def sample(vectors: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -52,26 +148,54 @@ def sample(vectors: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return vectors[np.sort(generator.choice(len(vectors), MOST_TARGETS, replace=False))]
 
 
-def thin_out(vectors: np.ndarray, most: int, *, seed: int) -> np.ndarray:
-    """Row numbers of at most ``most`` rows: each cluster gives those nearest to its center, in proportion."""
+def thin_out_by_group(
+    vectors: np.ndarray, names: Sequence[str], room: dict[str, int], most: int, *, seed: int
+) -> np.ndarray:
+    """Row numbers of about ``most`` rows, each group thinned out by itself in proportion to its room."""
     import numpy as np
 
     if len(vectors) <= most:
         return np.arange(len(vectors))
-    centers = find_centers(vectors, max(2, round(most**0.5)), seed=seed)
+    rows_of: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        rows_of.setdefault(name, []).append(row)
+    total = sum(room.values())
+    parts = []
+    for name, members in rows_of.items():
+        rows = np.array(members)
+        parts.append(rows[np.sort(spread_order(vectors[rows], -(-most * room[name] // total), seed=seed))])
+    kept: np.ndarray = np.sort(np.concatenate(parts))
+    return kept
+
+
+def spread_order(vectors: np.ndarray, most: int, *, seed: int) -> np.ndarray:
+    """Row numbers of at most ``most`` rows, or all: each cluster in proportion, those nearest to its center first."""
+    import numpy as np
+
+    if len(vectors) <= max(most, 2):
+        return np.arange(len(vectors))
+    centers = find_centers(vectors, max(2, min(1000, round(most**0.5))), seed=seed)
     cosine, cluster = top_neighbors(vectors, centers, 1)
     order = np.lexsort((-cosine[:, 0], cluster[:, 0]))
     place = np.arange(len(order)) - np.searchsorted(cluster[order, 0], cluster[order, 0], side="left")
     size = np.bincount(cluster[:, 0])[cluster[order, 0]]
-    best = np.argsort(place / size, kind="stable")[:most]
-    kept: np.ndarray = np.sort(order[best])
-    return kept
+    best: np.ndarray = order[np.argsort(place / size, kind="stable")]
+    return best[:most]
 
 
 def facility_location(
-    candidates: np.ndarray, targets: np.ndarray, budget: int, picked: list[int], progress: Progress
+    candidates: np.ndarray,
+    targets: np.ndarray,
+    budget: int,
+    picked: list[int],
+    owner: Sequence[str],
+    room: dict[str, int],
+    progress: Progress,
 ) -> list[int]:
-    """Add ``budget`` candidates to ``picked``, greedily raising the mean best similarity of the targets."""
+    """Add ``budget`` candidates to ``picked``, greedily raising the mean best similarity of the targets.
+
+    ``owner`` names each candidate's group, ``room`` what the groups have left; it is used up.
+    """
     import numpy as np
 
     similar = (candidates @ targets.T).astype(np.float32)
@@ -85,11 +209,14 @@ def facility_location(
     chosen = list(picked)
     while queue and len(chosen) < len(picked) + budget:
         _, row = heapq.heappop(queue)
+        if room[owner[row]] <= 0:
+            continue
         gain = float(np.maximum(similar[row] - covered, 0).sum())
         if queue and -gain > queue[0][0] + 1e-9:
             heapq.heappush(queue, (-gain, row))
             continue
         chosen.append(row)
+        room[owner[row]] -= 1
         covered = np.maximum(covered, similar[row])
         progress("select", len(chosen), len(picked) + budget)
     return chosen

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curate.prompts.domain import domain_scores, held_out_scores
+from curate.prompts.neighbors import top_neighbors
 from curate.prompts.results import Metric
+from curate.prompts.shares import wilson
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,8 +36,11 @@ class Compared:
 def sqrt_mmd(seen: Compared) -> Metric:
     """Square root of the squared maximum mean discrepancy (Gretton et al. 2012), with a permutation p.
 
-    V-statistic, RBF kernel, bandwidth the median distance within the reference: 0 to itself, at most about 1, and
-    linear in the off-topic share of a mixture. The interval is from the spread of a bootstrap.
+    RBF kernel, bandwidth the median distance within the reference. The V-statistic less what it has for sample size
+    alone (a set's diagonal, which makes it the unbiased U-statistic), cut at 0: 0 to itself, at most about 1, linear in
+    the off-topic share of a mixture. With the floor left in, a mixture of small share would be bent upwards (R² 0.985
+    instead of 0.992 and more) and small sets would look farther than large ones. The interval is MMD² plus and minus
+    1.96 bootstrap standard deviations, rooted.
     """
     import numpy as np
 
@@ -43,9 +48,10 @@ def sqrt_mmd(seen: Compared) -> Metric:
     m, n = len(seen.vectors), len(seen.reference)
     generator = np.random.default_rng(seed=seen.seed)
     signs = np.concatenate([np.full(m, 1 / m), np.full(n, -1 / n)])
-    value = root(quadratic(signs[None, :], kernel)[0])
+    squared = float(quadratic(signs[None, :], kernel)[0])
+    floor = own_floor(kernel[:m, :m]) + own_floor(kernel[m:, m:])
     shuffled = quadratic(np.stack([generator.permutation(signs) for _ in range(PERMUTATIONS)]), kernel)
-    p = (1 + int((np.sqrt(np.maximum(shuffled, 0)) >= value - 1e-12).sum())) / (1 + PERMUTATIONS)
+    p = (1 + int((shuffled >= squared - 1e-12).sum())) / (1 + PERMUTATIONS)
     drawn = np.concatenate(
         [
             generator.multinomial(m, np.full(m, 1 / m), RESAMPLES) / m,
@@ -53,10 +59,23 @@ def sqrt_mmd(seen: Compared) -> Metric:
         ],
         axis=1,
     )
-    half = 1.96 * float(np.std(np.sqrt(np.maximum(quadratic(drawn, kernel), 0)), ddof=1))
-    chance = root(float(np.quantile(shuffled, 0.95)))
+    half = 1.96 * float(np.std(quadratic(drawn, kernel), ddof=1))
+    value = squared - floor
+    chance = root(float(np.quantile(shuffled, 0.95)) - floor)
     note = f"p = {p:.3f}; by chance up to {chance:.3f}"
-    return Metric(value=value, low=max(0.0, value - half), high=value + half, note=note)
+    return Metric(value=root(value), low=root(value - half), high=root(value + half), note=note)
+
+
+def own_floor(kernel: np.ndarray) -> float:
+    """What a sample's diagonal adds to the V-statistic: (1 - mean kernel of two different rows) / rows.
+
+    A single row has no two rows to tell it by, and keeps its floor.
+    """
+    rows = len(kernel)
+    if rows < 2:
+        return 0.0
+    between = (float(kernel.sum()) - float(kernel.trace())) / (rows * (rows - 1))
+    return (1 - between) / rows
 
 
 def permutation_p(metric: Metric) -> float:
@@ -177,17 +196,46 @@ def excess(under: float) -> float:
     return max(0.0, (under - (1 - QUANTILE)) / QUANTILE)
 
 
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share."""
-    z = 1.96
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z * (share * (1 - share) / rows + z * z / (4 * rows * rows)) ** 0.5 / (1 + z * z / rows)
-    return max(0.0, middle - half), min(1.0, middle + half)
+def prdc_precision(seen: Compared) -> Metric:
+    """Share of prompts that fall inside some reference row's neighbourhood (Kynkäänniemi et al. 2019), k = 5.
+
+    Blind to what is missing from the prompts, and to topics that are asked for too often.
+    """
+    inside = neighbourhoods(seen)
+    if inside is None:
+        return Metric(value=None, note="needs six rows on each side")
+    share = float(inside.any(axis=0).mean())
+    low, high = wilson(share, len(seen.vectors))
+    return Metric(value=share, low=low, high=high, note="blind to missing topics")
+
+
+def prdc_coverage(seen: Compared) -> Metric:
+    """Share of reference rows with a prompt in their neighbourhood (Naeem et al. 2020), k = 5.
+
+    Blind to what is added beside the reference: flat until hardly a prompt on the topic is left.
+    """
+    inside = neighbourhoods(seen)
+    if inside is None:
+        return Metric(value=None, note="needs six rows on each side")
+    share = float(inside.any(axis=1).mean())
+    low, high = wilson(share, len(seen.reference))
+    return Metric(value=share, low=low, high=high, note="blind to what is added off the topic")
+
+
+def neighbourhoods(seen: Compared) -> np.ndarray | None:
+    """(reference, prompts) whether a prompt is as near to a reference row as that row's fifth nearest in its set."""
+    k = 5
+    if min(len(seen.vectors), len(seen.reference)) <= k:
+        return None
+    edge = top_neighbors(seen.reference, seen.reference, k, skip_self=True)[0][:, -1]
+    inside: np.ndarray = seen.reference @ seen.vectors.T >= edge[:, None]
+    return inside
 
 
 DistanceFunction = Callable[[Compared], Metric]
 
 DISTANCES: dict[str, DistanceFunction] = {
-    function.__name__: function for function in (sqrt_mmd, off_target_share, c2st_auc, sqrt_energy, frechet)
+    function.__name__: function
+    for function in (sqrt_mmd, off_target_share, c2st_auc, sqrt_energy, frechet, prdc_precision, prdc_coverage)
 }
 """Every distance by name; policies, reports and JSON go by these names."""

@@ -7,7 +7,6 @@ left half written at the end is cut off. The file is mapped, not read: memory do
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from curate.artifact import write_failure
 from curate.errors import PromptsError
+from curate.lock import lock
 from curate.progress import Progress, silent
 from curate.prompts.embed import BFLOAT16, Embedder
 from curate.prompts.results import EmbedderRef
@@ -142,7 +142,7 @@ def locked(path: Path) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         with os.fdopen(descriptor, "r+b") as stream:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)  # let go when it is closed
+            lock(stream, wait=True)
             yield stream
     except OSError as error:
         raise write_failure(path, error) from error

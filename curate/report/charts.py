@@ -1,7 +1,7 @@
 """Charts of a prompt set: the map, similarity, what was dropped, and clusters against the reference."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
@@ -18,25 +18,32 @@ HOVER_CHARS = 140
 BAR_STEP = 28
 
 
-def prompt_map(samples: Sequence[Sample]) -> Figure | None:
-    """Prompts as points, near where alike; none without points."""
+def prompt_map(samples: Sequence[Sample], totals: Mapping[str, int] | None = None) -> Figure | None:
+    """Prompts as points, near where alike; none without points.
+
+    Args:
+        samples: what may be drawn.
+        totals: how many prompts of each group there are in truth; where it says nothing, the samples are counted.
+    """
     shown = [sample for sample in samples if isfinite(sample.x) and isfinite(sample.y)]
     if not shown:
         return None
-    legend = group_legend(dict(Counter(sample.group for sample in shown)))
+    sampled = Counter(sample.group for sample in shown)
+    legend = group_legend({group: max(count, (totals or {}).get(group, 0)) for group, count in sampled.items()})
     names = {entry.label for entry in legend}
     places: dict[str, list[int]] = {entry.label: [] for entry in legend}
     for place, sample in enumerate(shown):
         places[sample.group if sample.group in names else OTHER].append(place)
     drawn = {label: spread(group, max(30, MAP_POINTS * len(group) // len(shown))) for label, group in places.items()}
     rows = [_map_row(shown[place], label) for label, group in drawn.items() for place in group]
-    counted = ", ".join(f"{entry.label} {entry.count:,}" for entry in legend)
-    cut = f" {len(rows):,} of them are drawn." if len(rows) < len(shown) else ""
+    counted = ", ".join(f"{entry.label} {entry.count:,}" for entry in legend if entry.count is not None)
+    whole = sum(entry.count or 0 for entry in legend)
+    cut = f" {len(rows):,} of them are drawn." if len(rows) < whole else ""
     return Figure(
         name="map",
         title="Map of prompts",
-        caption=f"{len(shown):,} prompts, near each other where their meaning is: {counted}.{cut} "
-        "Point at one to read it.",
+        caption=f"{whole:,} prompts, near each other where their meaning is: {counted}.{cut} "
+        "Point at one to read it; untick a group to hide it.",
         panels=(Panel(svg=draw(_map_chart(legend), rows, name="map", label=f"Map of prompts: {counted}")),),
         legend=legend,
         headers=("group", "for example"),

@@ -4,21 +4,20 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, floor, isfinite, log10
 from typing import Any
 
-from curate.distillation.results import Footprint, LossPoint, Quality, TrainingReport
+from curate.distillation.results import ExamPoint, Footprint, LossPoint, Quality, TrainingReport
 from curate.report.charts import bars, fit_width
 from curate.report.figures import Figure, Panel, spread
 from curate.report.numbers import format_bytes, format_count, format_number, format_ratio, is_measured
 from curate.report.recipe import quality_sentence
 from curate.report.svg import BLUE, GREY, INK, MUTED, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
-from curate.report.text import QUALITIES, bound_text, footprint_rows, quality_rows
+from curate.report.text import bound_text
+from curate.report.text_training import QUALITIES, TERM_NAMES, exam_rows, footprint_rows, quality_rows
 
 CURVE_POINTS = 300
 """Drawn at most, evenly spread."""
 LOG_FROM = 20
 """A scale is logarithmic where the largest value is so many times the smallest."""
 MODEL_COLOURS = {"teacher": GREY, "before": PALETTE[3], "after": BLUE, "without KD": PALETTE[2], "student": BLUE}
-TERM_NAMES = {"total": "weighted total", "kd": "KD", "feature": "hidden states", "attention": "attention maps"}
-"""How the loss terms are called on a page; any other goes by its own name."""
 
 
 def loss_curves(curve: Sequence[LossPoint]) -> Figure | None:
@@ -37,7 +36,7 @@ def loss_curves(curve: Sequence[LossPoint]) -> Figure | None:
         first, last = points[0][1], points[-1][1]
         lowest = min(value for _, value in points)
         rows.append((name, format_number(first), format_number(last), format_number(lowest)))
-        panels.append(_curve_panel(name, [points[i] for i in spread(range(len(points)), CURVE_POINTS)], place))
+        panels.append(_curve_panel(name, [points[i] for i in spread(range(len(points)), CURVE_POINTS)], f"loss{place}"))
     if not panels:
         return None
     said = "; ".join(f"{name} from {first} to {last}" for name, first, last, _ in rows)
@@ -51,8 +50,33 @@ def loss_curves(curve: Sequence[LossPoint]) -> Figure | None:
     )
 
 
-def _curve_panel(name: str, points: Sequence[tuple[int, float]], place: int) -> Panel:
-    """One term over the steps: the line faint, its moving mean strong."""
+def exam_curves(exams: Sequence[ExamPoint]) -> Figure | None:
+    """One panel a measure over the examinations while training; none where fewer than two were asked for."""
+    headers, rows = exam_rows(exams)
+    panels = []
+    for field, (label, _) in QUALITIES.items():
+        points = [
+            (exam.step, value)
+            for exam in exams
+            if (value := getattr(exam.quality, field)) is not None and isfinite(value)
+        ]
+        if len(points) > 1:
+            panels.append(_curve_panel(label, points, f"exam-{field.replace('_', '-')}", is_noisy=False))
+    if not panels:
+        return None
+    return Figure(
+        name="exams",
+        title="Examined while training",
+        caption=f"{len(exams)} examinations on held-out prompts, the last after {exams[-1].step:,} steps.",
+        panels=tuple(panels),
+        headers=tuple(headers),
+        rows=tuple(tuple(row) for row in rows),
+        is_open=True,
+    )
+
+
+def _curve_panel(name: str, points: Sequence[tuple[int, float]], identifier: str, *, is_noisy: bool = True) -> Panel:
+    """One measure over the steps: the line faint and its moving mean strong, or the points themselves."""
     smooth = _moving_mean([value for _, value in points])
     rows: list[Row] = [
         {"step": step, "loss": value, "mean": mean, "text": f"{name} at step {step:,}: {format_number(value)}"}
@@ -73,12 +97,14 @@ def _curve_panel(name: str, points: Sequence[tuple[int, float]], place: int) -> 
     lines = alt.layer(
         plain.mark_line(color=GREY, strokeWidth=1, opacity=0.55).encode(y=y),
         plain.mark_line(color=BLUE, strokeWidth=2).encode(y=alt.Y("mean:Q", title=None, scale=scale)),
-        plain.mark_point(filled=True, size=30, opacity=0, color=BLUE).encode(y=y, description="text:N"),
+        plain.mark_point(filled=True, size=30, opacity=0 if is_noisy else 1, color=BLUE).encode(
+            y=y, description="text:N"
+        ),
     )
     sized = lines.properties(width=PANEL_WIDTH, height=150, autosize=fit_width(alt))
     label = f"{name}: {format_number(points[0][1])} at first, {format_number(points[-1][1])} at last"
     title = f"{name} (log scale)" if is_log else name
-    return Panel(title=title, svg=draw(styled(sized), rows, name=f"loss{place}", label=label))
+    return Panel(title=title, svg=draw(styled(sized), rows, name=identifier, label=label))
 
 
 def _powers(smallest: float, largest: float) -> list[float]:

@@ -5,6 +5,8 @@ declared by the card and as concluded by the gate.
 import json
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
@@ -29,58 +31,87 @@ def bill_of_materials(
 
     The same decisions give the same bytes, serial number included.
     """
-    catalogue = catalogue or load_catalogue()
-    components: dict[str, Json] = {}
-    depends: dict[str, list[str]] = {}
+    inventory = Inventory(catalogue or load_catalogue())
     for decision in decisions:
+        inventory.add(decision)
+    digests = " ".join(decision.digest() for decision in decisions)
+    return inventory.render(digests, _metadata(decisions, problems))
+
+
+@dataclass
+class Inventory:
+    """The members of a BOM, each once, and what each was made from."""
+
+    catalogue: Catalogue
+    components: dict[str, Json] = field(default_factory=dict)
+    depends: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, decision: Decision) -> str:
+        """Take in everything a decision looked at; returns the place of what was asked about."""
         nodes = {node.ref: node for node in decision.lineage.nodes}
+        root = decision.lineage.nodes[0]
         for node in nodes.values():
-            key = _key(node)
-            is_root = node.ref == decision.lineage.nodes[0].ref
-            if key not in components or is_root:
-                components[key] = _component(node, decision, catalogue, is_root=is_root)
+            key = key_of(node)
+            is_root = node.ref == root.ref
+            if key not in self.components or is_root:
+                self.components[key] = _component(node, decision, self.catalogue, is_root=is_root)
         for link in decision.lineage.links:
             child, parent = nodes.get(link.child), nodes.get(link.parent)
-            if child and parent and _key(parent) not in depends.setdefault(_key(child), []):
-                depends[_key(child)].append(_key(parent))
-    digests = " ".join(decision.digest() for decision in decisions)
-    bom: Json = {
-        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'curate {digests}')}",
-        "version": 1,
-        "metadata": _metadata(decisions, problems),
-        "components": list(components.values()),
-        "dependencies": [
-            {"ref": key, **({"dependsOn": depends[key]} if depends.get(key) else {})} for key in components
-        ],
-    }
-    return json.dumps(bom, indent=2) + "\n"
+            if child and parent:
+                self.link(key_of(child), key_of(parent))
+        return key_of(root)
+
+    def link(self, child: str, parent: str) -> None:
+        """Note that one member was made from another."""
+        if parent not in self.depends.setdefault(child, []):
+            self.depends[child].append(parent)
+
+    def render(self, seed: str, metadata: Json) -> str:
+        """The whole BOM; the same seed gives the same serial number. ``metadata.component`` is no other component."""
+        subject = [metadata["component"]["bom-ref"]] if "component" in metadata else []
+        bom: Json = {
+            "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, f'curate {seed}')}",
+            "version": 1,
+            "metadata": metadata,
+            "components": list(self.components.values()),
+            "dependencies": [
+                {"ref": key, **({"dependsOn": self.depends[key]} if self.depends.get(key) else {})}
+                for key in (*subject, *self.components)
+            ],
+        }
+        return json.dumps(bom, indent=2) + "\n"
 
 
 def _metadata(decisions: Sequence[Decision], problems: Sequence[tuple[str, str]]) -> Json:
     """The tool, the day, and what is missing."""
-    told: Json = {"tools": {"components": [{"type": "application", "name": "curate", "version": __version__}]}}
-    if decisions:
-        told["timestamp"] = f"{max(decision.decided_on for decision in decisions).isoformat()}T00:00:00Z"
+    told = tool_and_day(max((decision.decided_on for decision in decisions), default=None))
     if problems:
-        told["properties"] = _properties(("curate:not-judged", f"{ref}: {reason}") for ref, reason in problems)
+        told["properties"] = properties(("curate:not-judged", f"{ref}: {reason}") for ref, reason in problems)
     return told
+
+
+def tool_and_day(day: date | None) -> Json:
+    """What made the BOM, and for which day; the same day gives the same bytes."""
+    told: Json = {"tools": {"components": [{"type": "application", "name": "curate", "version": __version__}]}}
+    return {**told, "timestamp": f"{day.isoformat()}T00:00:00Z"} if day else told
 
 
 def _component(node: LineageNode, decision: Decision, catalogue: Catalogue, *, is_root: bool) -> Json:
     """A model or data set with what is known of it."""
     is_data = node.kind == "dataset"
-    component: Json = {"type": "data" if is_data else "machine-learning-model", "bom-ref": _key(node), **_named(node)}
+    component: Json = {"type": "data" if is_data else "machine-learning-model", "bom-ref": key_of(node), **_named(node)}
     if is_root and decision.revision and not node.revision:
         component["version"] = bound_text(decision.revision, 100)
-    if licenses := _licenses(node, catalogue, decision.findings):
+    laundered = any(one.rule == "license-laundering" and one.subject == node.ref for one in decision.findings)
+    if licenses := licenses_of(node.license, catalogue, conclude=not laundered):
         component["licenses"] = licenses
     if is_data:
         component["data"] = [{"type": "dataset", "name": bound_text(node.ref.removeprefix("dataset:"), 300)}]
     else:
-        ancestors = [_ancestor(one) for one in _behind(node, decision, data=False)]
+        ancestors = [ancestor(one) for one in _behind(node, decision, data=False)]
         if ancestors:
             component["pedigree"] = {"ancestors": ancestors}
         component["modelCard"] = _model_card(node, decision, is_root=is_root)
@@ -95,7 +126,7 @@ def _component(node: LineageNode, decision: Decision, catalogue: Catalogue, *, i
             ("curate:version", decision.curate_version),
             *(("curate:finding", _finding_line(finding)) for finding in decision.findings[:MAX_FINDINGS]),
         ]
-    component["properties"] = _properties(told)
+    component["properties"] = properties(told)
     return component
 
 
@@ -113,17 +144,16 @@ def _named(node: LineageNode) -> Json:
     return told
 
 
-def _ancestor(node: LineageNode) -> Json:
+def ancestor(node: LineageNode) -> Json:
     """A model in a pedigree; it stands in full among the components."""
-    return {"type": "machine-learning-model", **_named(node), "properties": _properties([("curate:ref", _key(node))])}
+    return {"type": "machine-learning-model", **_named(node), "properties": properties([("curate:ref", key_of(node))])}
 
 
-def _licenses(node: LineageNode, catalogue: Catalogue, findings: Iterable[Finding]) -> list[Json]:
-    """What the card declares; what the gate took that for, unless it found the tag to be laundered."""
-    declared = [part for part in node.license.split(", ") if part.strip()]
-    laundered = any(one.rule == "license-laundering" and one.subject == node.ref for one in findings)
-    entries = [{"name": bound_text(part, 300), "acknowledgement": "declared"} for part in declared]
-    for part in declared if not laundered else ():
+def licenses_of(declared: str, catalogue: Catalogue, *, conclude: bool = True) -> list[Json]:
+    """What is declared; what the gate took that for, unless it found the tag to be laundered."""
+    parts = [part for part in declared.split(", ") if part.strip()]
+    entries = [{"name": bound_text(part, 300), "acknowledgement": "declared"} for part in parts]
+    for part in parts if conclude else ():
         meant = catalogue.find(part)
         if len(meant) == 1:
             facts = meant[0]
@@ -151,12 +181,12 @@ def _model_card(node: LineageNode, decision: Decision, *, is_root: bool) -> Json
     card: Json = {}
     data = _behind(node, decision, data=True)
     if data:
-        card["modelParameters"] = {"datasets": [{"ref": _key(one)} for one in data]}
+        card["modelParameters"] = {"datasets": [{"ref": key_of(one)} for one in data]}
     if is_root:
         use = f"{verdict_sentence(decision)} The case: {case_line(decision.case)}."
         card["considerations"] = {"useCases": [bound_text(use, 500)]}
         if decision.obligations:
-            card["properties"] = _properties(("curate:obligation", duty) for duty in decision.obligations)
+            card["properties"] = properties(("curate:obligation", duty) for duty in decision.obligations)
     return card
 
 
@@ -166,11 +196,11 @@ def _finding_line(finding: Finding) -> str:
     return f"{finding.verdict.value} {finding.rule} {finding.subject}: {finding.message}{waived}"
 
 
-def _properties(pairs: Iterable[tuple[str, str]]) -> list[Json]:
+def properties(pairs: Iterable[tuple[str, str]]) -> list[Json]:
     """Names and values, the values from cards made harmless."""
     return [{"name": name, "value": bound_text(value, 1000)} for name, value in pairs if value]
 
 
-def _key(node: LineageNode) -> str:
+def key_of(node: LineageNode) -> str:
     """A member's place in the BOM."""
     return f"{node.kind}:{bound_text(node.ref, 300)}" if node.kind == "model" else bound_text(node.ref, 300)

@@ -1,4 +1,4 @@
-"""Self-contained HTML pages for a decision, a prompt set and a run: no script, no network, nothing to load."""
+"""Self-contained HTML pages for decisions, prompts, runs and comparisons: no script, no network, nothing to load."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,15 @@ from curate.distillation.results import TrainingReport
 from curate.gate import Verdict, worst
 from curate.licenses.decision import Decision
 from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
+from curate.report.compare_views import view_comparison
+from curate.report.comparison import Comparison
 from curate.report.markup import render
 from curate.report.page_views import DecisionView, PromptsView, view_decision, view_prompts, view_training
 from curate.report.recipe import quality_sentence
-from curate.report.text import compared_models
+from curate.report.text_training import compared_models
 from curate.report.views import VERDICT_WORDS, FindingsView, StepLine, Tone
 
-__all__ = ["StepLine", "decision_page", "decisions_page", "prompts_page", "run_page"]
+__all__ = ["StepLine", "comparison_page", "decision_page", "decisions_page", "prompts_page", "run_page"]
 
 
 class DecisionPart(Value):
@@ -70,6 +72,15 @@ def prompts_page(
         MissingExtra: charts need altair and vl-convert.
     """
     return render("prompts.html.j2", view=view_prompts(diversity, shift, filters, decision))
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Two prompt sets or two runs, side by side.
+
+    Raises:
+        MissingExtra: charts need altair and vl-convert.
+    """
+    return render("compare.html.j2", view=view_comparison(comparison))
 
 
 def run_page(

@@ -7,7 +7,7 @@ from curate.prompts.results import DiversityReport, FilterReport, PromptDecision
 from curate.report.figures import Figure
 from curate.report.numbers import ABSENT, format_number
 from curate.report.recipe import loss_terms, settings, training_digests
-from curate.report.text import compared_models
+from curate.report.text_training import compared_models, domain_rows
 from curate.report.views import (
     MAX_NODES,
     FindingsView,
@@ -63,6 +63,9 @@ class TrainingView(Value):
     quality: Figure | None
     cost: Figure | None
     losses: Figure | None
+    exams: Figure | None
+    domains: Rows
+    models: tuple[str, ...]
     terms: Rows
     settings: Rows
     digests: Rows
@@ -102,12 +105,20 @@ def view_prompts(
         dropped=_dropped_rows(filters) if filters else (),
         diversity_rows=metric_rows(diversity.metrics) if diversity else (),
         shift_rows=metric_rows(shift.metrics) if shift else (),
-        map=charts.prompt_map(diversity.map) if diversity else None,
+        map=charts.prompt_map(diversity.map, _map_totals(diversity, shift, filters)) if diversity else None,
         drops=charts.drops_by_filter(filters) if filters else None,
         similarity=charts.similarity_histogram(diversity.similarity_histogram) if diversity else None,
         clusters=charts.cluster_shares(clusters),
         digests=_prompt_digests(diversity, shift, filters, decision),
     )
+
+
+def _map_totals(diversity: DiversityReport, shift: ShiftReport | None, filters: FilterReport | None) -> dict[str, int]:
+    """How many prompts each group of the map stands for."""
+    totals = {one.name: one.dropped for one in filters.filters} if filters else {}
+    totals["kept"] = filters.rows_kept if filters else diversity.rows
+    totals["reference"] = shift.reference_rows if shift else 0
+    return totals
 
 
 def _dropped_rows(report: FilterReport) -> Rows:
@@ -140,12 +151,16 @@ def view_training(report: TrainingReport, baseline: TrainingReport | None) -> Tr
     """A distillation, worked out and drawn."""
     from curate.report import charts_training
 
+    models = compared_models(report, baseline)
     return TrainingView(
         report=report,
-        quality=charts_training.quality_bars(compared_models(report, baseline)),
+        quality=charts_training.quality_bars(models),
         cost=charts_training.footprint_bars(report),
         losses=charts_training.loss_curves(report.curve),
-        terms=loss_terms(report.config.losses),
+        exams=charts_training.exam_curves(report.exams),
+        domains=tuple(tuple(row) for row in domain_rows(models)),
+        models=tuple(models),
+        terms=loss_terms(report.config.losses, report.balance),
         settings=settings(report),
         digests=training_digests(report),
     )

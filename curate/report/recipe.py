@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from curate.distillation.config import LossConfig
-from curate.distillation.results import Quality, TrainingReport
+from curate.distillation.results import Quality, TeacherRecord, TrainingReport
 from curate.report.numbers import format_number
-from curate.report.text import QUALITIES
+from curate.report.text import bound_text
+from curate.report.text_training import QUALITIES
 
 Rows = tuple[tuple[str, ...], ...]
 
@@ -30,16 +31,19 @@ def quality_sentence(models: Mapping[str, Quality]) -> str:
     return ""
 
 
-def loss_terms(losses: LossConfig) -> Rows:
-    """Name, weight and settings of each term of the loss; a weight of 0 is off."""
+def loss_terms(losses: LossConfig, balance: Mapping[str, float]) -> Rows:
+    """Name, weight, what balancing multiplied it by, and settings of each term of the loss; a weight of 0 is off."""
     kd, feature, attention = losses.kd, losses.feature, losses.attention
     terms = (
-        ("task", losses.task, "next token of the answer"),
-        ("KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
-        ("hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
-        ("attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
+        ("task", "task", losses.task, "next token of the answer"),
+        ("kd", "KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
+        ("feature", "hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
+        ("attention", "attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
     )
-    return tuple((name, format_number(weight), told if weight else "off") for name, weight, told in terms)
+    return tuple(
+        (name, format_number(weight), format_number(balance.get(term) if weight else None), told if weight else "off")
+        for term, name, weight, told in terms
+    )
 
 
 def settings(report: TrainingReport) -> Rows:
@@ -56,11 +60,29 @@ def settings(report: TrainingReport) -> Rows:
         "batch": f"{config.batch_tokens:,} tokens",
         "precision": config.precision,
         "seed": str(config.seed),
+        **{f"answers of {bound_text(one.ref, 80)}": answered(one) for one in report.teachers if one.answers},
         "speed": f"{format_number(report.tokens_per_s)} tokens a second" if report.tokens_per_s is not None else "",
         "machine": "; ".join(f"{key} {value}" for key, value in sorted(report.machine.items())),
         "versions": "; ".join(f"{key} {value}" for key, value in sorted(report.versions.items())),
     }
     return tuple((label, value) for label, value in rows.items() if value)
+
+
+def answered(teacher: TeacherRecord) -> str:
+    """How a teacher's answers were made, and what came of them."""
+    gone = ", ".join(f"{count:,} {bound_text(reason, 60)}" for reason, count in teacher.dropped.items())
+    used = teacher.prompt_tokens + teacher.completion_tokens
+    how = [
+        f"{teacher.share:.0%} of the prompts" if teacher.share < 1 else "",
+        f"through {teacher.decoding.get('through', '')}",
+        f"served as {bound_text(', '.join(teacher.served_as), 80)}" if teacher.served_as else "",
+        f"{teacher.answers:,} answers",
+        f"{teacher.cut:,} cut at the bound" if teacher.cut else "",
+        f"dropped: {gone}" if gone else "",
+        f"{used:,} tokens as the server counted" if used else "",
+        f"about {teacher.lost_tokens:,} tokens lost" if teacher.lost_tokens else "",
+    ]
+    return "; ".join(part for part in how if part)
 
 
 def training_digests(report: TrainingReport) -> Rows:

@@ -1,27 +1,19 @@
-"""Plain text for terminals: hostile text made harmless, tables, and a training report's before and after."""
+"""Plain text for terminals: hostile text made harmless, and tables."""
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from curate.distillation.results import Quality, TrainingReport
-from curate.report.numbers import (
-    ABSENT,
-    format_bytes,
-    format_count,
-    format_fixed,
-    format_number,
-    format_ratio,
-    format_seconds,
-    format_share,
-)
+from curate.report.numbers import ABSENT, format_number
 
 Cell = str | int | float | None
 """What a table takes; None and NaN show as a dash."""
 
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-_NUMERIC = re.compile(r"[-+−]?[\d.,]+(e[-+]?\d+)?(\s?(%|×|ms|s|min|h|k|M|B|T|[kMGT]B))?( to [-+−]?[\d.,e]+)?|∞|−∞")
+_NUMBER = r"[-+−]?[\d.,]+(e[-+]?\d+)?"
+_UNIT = r"(\s?(%|×|ms|s|min|h|k|M|B|T|[kMGT]B))?"
+_NUMERIC = re.compile(rf"{_NUMBER}{_UNIT}( to {_NUMBER})?( \({_NUMBER} to {_NUMBER}\))?|∞|−∞")
 _NARROWEST = 8
 """A column is not cut below so many cells."""
 
@@ -130,62 +122,3 @@ def _fit(widths: Sequence[int], room: int) -> list[int]:
         rest = sorted(fitted, reverse=True)[1:2] or [0]
         fitted[widest] = max(_NARROWEST, min(fitted[widest] - 1, max(rest[0], fitted[widest] - (sum(fitted) - room))))
     return fitted
-
-
-QUALITIES = {
-    "perplexity": ("perplexity", format_number),
-    "kl_to_teacher": ("KL to teacher (nats)", format_fixed),
-    "top1_agreement": ("top-1 agreement", format_share),
-    "accuracy": ("accuracy", format_share),
-}
-"""Field of ``Quality`` to its label and spelling."""
-
-
-def quality_rows(models: Mapping[str, Quality]) -> list[list[str]]:
-    """One row a measure that was taken on any model, one cell a model."""
-    rows = []
-    for field, (label, spell) in QUALITIES.items():
-        values = [getattr(quality, field) for quality in models.values()]
-        if any(value is not None for value in values):
-            rows.append([label, *map(spell, values)])
-    return rows
-
-
-def compared_models(report: TrainingReport, baseline: TrainingReport | None = None) -> dict[str, Quality]:
-    """The models of a before/after table by heading."""
-    models = {"teacher": report.teacher, "before": report.before, "after": report.after}
-    return {**models, "without KD": baseline.after} if baseline else models
-
-
-def footprint_rows(report: TrainingReport) -> list[list[str]]:
-    """What teacher and student cost, and how many times less the student does."""
-    teacher, student = report.footprints.get("teacher"), report.footprints.get("student")
-    rows = []
-    for label, field, spell in (
-        ("parameters", "parameters", format_count),
-        ("size", "bytes", format_bytes),
-        ("ms a token", "ms_per_token", format_number),
-        ("peak memory", "peak_memory_bytes", format_bytes),
-    ):
-        values = [getattr(footprint, field, None) for footprint in (teacher, student)]
-        if any(value is not None for value in values):
-            rows.append([label, *(spell(value) for value in values), format_ratio(values[1], values[0])])
-    return rows
-
-
-def training_text(report: TrainingReport, baseline: TrainingReport | None = None, *, width: int = 100) -> str:
-    """What the distillation did: quality before and after, size and speed against the teacher.
-
-    ``baseline`` is the same student trained without the teacher's distributions, where one was trained.
-    """
-    models = compared_models(report, baseline)
-    took = f" in {format_seconds(report.wall_s)}" if report.wall_s is not None else ""
-    parts = [
-        f"{bound_text(report.teacher_ref, 80)} → {bound_text(report.config.student.name, 80)}\n"
-        f"{report.steps:,} steps on {report.prompts_trained:,} prompts, {report.tokens:,} answer tokens{took}"
-    ]
-    if rows := quality_rows(models):
-        parts.append(table(rows, [f"on {report.prompts_held_out:,} held-out prompts", *models], width=width))
-    if rows := footprint_rows(report):
-        parts.append(table(rows, ["cost", "teacher", "student", "smaller by"], width=width))
-    return "\n\n".join(parts)

@@ -1,11 +1,11 @@
 """A license decision as plain text: the verdict first, then why, the lineage and the duties."""
 
-import unicodedata
 from collections.abc import Iterator
 
 from curate.gate import Evidence, Finding, Verdict
 from curate.licenses.decision import Decision, LineageNode
 from curate.licenses.facts import LicenseFacts
+from curate.report.text import bound_text
 
 MAX_QUOTE = 160
 MAX_NODES = 60
@@ -32,10 +32,8 @@ def render_decision(decision: Decision, *, verbose: bool = False) -> str:
 
 
 def printable(text: str, limit: int = 600) -> str:
-    """One line without control, format or surrogate characters, cut at a limit."""
-    spaced = " ".join(text.split())
-    kept = "".join(char if unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co") else "\ufffd" for char in spaced)
-    return kept if len(kept) <= limit else kept[: limit - 1] + "…"
+    """One line, cut at a limit, with characters that nobody sees shown as escapes."""
+    return bound_text(" ".join(text.split()), limit)
 
 
 def _pinned(decision: Decision) -> str:

@@ -1,9 +1,10 @@
-"""The prompt wing's reports as plain text: how many, how varied, how far, what is wrong, what to do."""
+"""The prompt wing's reports as plain text: how many, how varied, how far, what is wrong, what to do; then the tables."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
-from curate.gate import Finding, Verdict
+from curate.gate import Finding, Verdict, settle
 from curate.prompts.results import (
     Cluster,
     DiversityReport,
@@ -14,12 +15,13 @@ from curate.prompts.results import (
     PromptDecision,
     ShiftReport,
 )
-from curate.report.text import display_width, escape_controls
+from curate.report.text import escape_controls, table
 
 ADVICE = {
     "too-few": "bring more prompts, or loosen the filter that drops most",
-    "too-narrow": "add prompts from the clusters of the reference that are missing",
+    "too-narrow": "add prompts from the topics of the reference that are missing",
     "too-far": "bring prompts nearer to the task, or filter with off_domain and a reference",
+    "low-quality": "filter with garbage and language, or bring better rows",
     "no-reference": "give prompts of the target task with --reference",
     "no-benchmark": "give what the student is tested on with --benchmark",
     "row-license": "add a license or source column",
@@ -37,63 +39,126 @@ MEANS = {
     "distinct_2": "different word pairs",
     "compression_ratio": "greater is more repetitive",
     "mean_pairwise_distance": "blind to duplicates",
-    "sqrt_mmd": "0 like the reference; grows with the off-topic share",
+    "usable_share": "rows in which no row check finds a fault",
+    "quality": "mean score of the rows' surface, 0 to 1",
+    "sqrt_mmd": "0 like the reference",
     "off_target_share": "least share off the reference",
     "c2st_auc": "0.5 cannot be told apart, 1 always",
     "sqrt_energy": "0 like the reference",
     "frechet": "has a floor in small samples",
+    "prdc_precision": "prompts near some reference row",
+    "prdc_coverage": "reference rows with a prompt near",
 }
 """What a number means, in a few words."""
 
+BARS = " ▁▂▃▄▅▆▇█"
 
-def table(rows: Sequence[Sequence[str]], *, right: Iterable[int] = ()) -> list[str]:
-    """Lines of a table without a heading, hostile text made harmless; columns in ``right`` are right-aligned."""
-    if not rows:
-        return []
-    flush = set(right)
-    shown = [[escape_controls(cell) for cell in row] for row in rows]
-    widths = [max(map(display_width, column)) for column in zip(*shown, strict=True)]
-    lines = []
-    for row in shown:
-        fills = [" " * (width - display_width(cell)) for cell, width in zip(row, widths, strict=True)]
-        cells = [
-            fill + cell if place in flush else cell + fill
-            for place, (cell, fill) in enumerate(zip(row, fills, strict=True))
-        ]
-        lines.append(("  " + "  ".join(cells)).rstrip())
-    return lines
+
+def analysis_text(analysis: PromptAnalysis, *, place: str = "") -> str:
+    """The whole analysis: the answer in one screen, then the numbers behind it."""
+    unreadable = f", {analysis.rows_unreadable} lines unreadable" if analysis.rows_unreadable else ""
+    head = f"{place or 'prompts'}: {analysis.rows:,} rows{unreadable}"
+    lines = [f"{head} – {settle(analysis.findings).value.upper()} as they are", "", *summary(analysis)]
+    lines += ["", *diversity_text(analysis.diversity)]
+    if analysis.shift is not None:
+        lines += ["", *shift_text(analysis.shift)]
+    dropped = [one for one in analysis.filters if one.dropped]
+    if dropped:
+        lines += ["", "What the policy's chain would drop", *counts_text(dropped)]
+    lines += [f"note: {note}" for note in analysis.notes]
+    lines += ["", "Against the policy, as they are", *findings_text(analysis.findings)]
+    return "\n".join(map(escape_controls, lines)) + "\n"
+
+
+def summary(analysis: PromptAnalysis) -> list[str]:
+    """Five lines: how many, how varied, how far, what is wrong, what to do."""
+    kept = analysis.rows - sum(one.dropped for one in analysis.filters)
+    most = sorted((one for one in analysis.filters if one.dropped), key=lambda one: -one.dropped)[:5]
+    reasons = ", ".join(f"{one.name} {one.dropped:,}" for one in most)
+    after = f"{kept:,} ({kept / max(analysis.rows, 1):.0%}) after the policy's chain"
+    wrong = [one for one in analysis.findings if one.effective is not Verdict.ALLOW]
+    rules = ", ".join(dict.fromkeys(one.rule for one in wrong))
+    answers = ", ".join(f"{name} {count:,}" for name, count in analysis.answers.items() if count)
+    rows = [
+        ("how many", f"{analysis.rows:,} rows; {after}" + (f"; dropped most: {reasons}" if reasons else "")),
+        ("how varied", spread_of(analysis.diversity.metrics)),
+        ("how far", distance_of(analysis.shift)),
+        ("how good", quality_of(analysis.diversity)),
+    ]
+    rows += [("answers", answers or "none empty, refused, cut off, looping or repeated")] if analysis.answers else []
+    rows.append(("what is wrong", rules or "nothing that the policy bounds"))
+    advice = list(dict.fromkeys(ADVICE[one.rule] for one in wrong if one.rule in ADVICE))
+    if most:
+        advice.append("curate filter-prompts drops the rows above, with a reason for each")
+    rows += [("what to do" if not place else "", what) for place, what in enumerate(advice or ["nothing"])]
+    return [f"  {name:<13}  {what}" for name, what in rows]
+
+
+def shown(metrics: Mapping[str, Metric], name: str, form: str) -> str:
+    """A metric's value in a format; a dash where it was not measured."""
+    value = metrics[name].value if name in metrics else None
+    return "–" if value is None else format(value, form)
+
+
+def spread_of(metrics: Mapping[str, Metric]) -> str:
+    """How varied, in a line."""
+    parts = [f"about {shown(metrics, 'vendi', '.0f')} unlike prompts"]
+    if metrics["cluster_entropy"].value is not None:
+        parts.append(f"{shown(metrics, 'cluster_entropy', '.0%')} of the reference's spread over topics")
+        parts.append(f"{shown(metrics, 'reference_coverage', '.0%')} of its coverage")
+    return "; ".join([*parts, f"nearest other prompt at cosine {shown(metrics, 'mean_nn_similarity', '.2f')}"])
+
+
+def distance_of(shift: ShiftReport | None) -> str:
+    """How far from the reference, in a line."""
+    if shift is None:
+        return "unknown without --reference"
+    mmd = shift.metrics["sqrt_mmd"]
+    interval = "" if mmd.low is None or mmd.high is None else f" ({mmd.low:.2f} … {mmd.high:.2f})"
+    off = shown(shift.metrics, "off_target_share", ".0%")
+    return f"sqrt_mmd {shown(shift.metrics, 'sqrt_mmd', '.2f')}{interval}, 0 like the reference; at least {off} off it"
+
+
+def quality_of(report: DiversityReport) -> str:
+    """How good the rows look, in a line with their distribution."""
+    usable = shown(report.metrics, "usable_share", ".1%")
+    mean = shown(report.metrics, "quality", ".2f")
+    bars = f"; 0 {histogram_bars(report.quality_histogram)} 1" if any(report.quality_histogram) else ""
+    return f"{usable} of the rows without a fault; mean quality {mean}{bars}"
+
+
+def histogram_bars(counts: Sequence[int]) -> str:
+    """One sign a bin, by the square root of its share of the fullest, so that rare bins show."""
+    most = max(counts, default=0)
+    return "".join(BARS[math.ceil(8 * math.sqrt(count / most))] if count else BARS[0] for count in counts)
 
 
 def filter_text(report: FilterReport, *, place: str = "", decision: PromptDecision | None = None) -> str:
     """What every filter dropped, the most frequent reasons, and the decision if one was asked for."""
     unreadable = f", {report.rows_unreadable} lines unreadable" if report.rows_unreadable else ""
     share = report.rows_kept / report.rows_read if report.rows_read else 0.0
-    lines = [
-        f"{place or 'prompts'}: {report.rows_read:,} rows read{unreadable}; {report.rows_kept:,} kept ({share:.1%})",
-        "",
-    ]
-    lines += counts_text(report.filters)
+    head = f"{place or 'prompts'}: {report.rows_read:,} rows read{unreadable}"
+    lines = [f"{head}; {report.rows_kept:,} kept ({share:.1%})", "", *counts_text(report.filters)]
     reasons = Counter((drop.filter, drop.reason.split(":")[0]) for drop in report.drops)
     if reasons:
         most = [(f"{count:,}", name, reason) for (name, reason), count in reasons.most_common(8)]
-        lines += ["", "Most frequent reasons", *table(most, right=[0])]
-    lines += [f"note: {note}" for note in report.notes]
-    lines += [f"unreadable: {line}" for line in report.unreadable[:5]]
+        lines += ["", *table(most, ["rows", "filter", "most frequent reasons"]).splitlines()]
+    lines += [f"note: {escape_controls(note)}" for note in report.notes]
+    lines += [f"unreadable: {escape_controls(line)}" for line in report.unreadable[:5]]
     if report.embedder is not None:
         lines += ["", f"embedder {report.embedder.spec} ({report.embedder.sha256[:12]})"]
     if decision is not None:
         lines += ["", f"Decision: {decision.verdict.value}", *findings_text(decision.findings)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escape_controls, lines)) + "\n"
 
 
 def counts_text(filters: Sequence[FilterCount]) -> list[str]:
     """Rows in and dropped, for each filter in the order they ran."""
-    rows = [("filter", "rows in", "dropped", "share")]
-    rows += [
+    rows = [
         (one.name, f"{one.rows_in:,}", f"{one.dropped:,}", f"{one.dropped / one.rows_in:.1%}" if one.rows_in else "–")
         for one in filters
     ]
-    return table(rows, right=[1, 2, 3])
+    return table(rows, ["filter", "rows in", "dropped", "share"]).splitlines()
 
 
 def findings_text(findings: Sequence[Finding]) -> list[str]:
@@ -101,54 +166,47 @@ def findings_text(findings: Sequence[Finding]) -> list[str]:
     lines = []
     for one in sorted(findings, key=lambda found: -found.effective.severity):
         waived = f" (waived by {one.waived_by})" if one.waived_by else ""
-        lines.append(f"  {one.verdict.value:<6}  {one.rule}: {one.message}{waived}")
+        lines.append(f"  {one.verdict.value:<6}  {one.rule}: {escape_controls(one.message + waived)}")
         if one.effective is not Verdict.ALLOW and one.rule in ADVICE:
             lines.append(f"          → {ADVICE[one.rule]}")
     return lines
 
 
-def analysis_text(analysis: PromptAnalysis, *, place: str = "") -> str:
-    """The whole analysis in one screen."""
-    unreadable = f", {analysis.rows_unreadable} lines unreadable" if analysis.rows_unreadable else ""
-    lines = [f"{place or 'prompts'}: {analysis.rows:,} rows{unreadable}", "", *diversity_text(analysis.diversity)]
-    if analysis.shift is not None:
-        lines += ["", *shift_text(analysis.shift)]
-    dropped = [one for one in analysis.filters if one.dropped]
-    if dropped:
-        lines += ["", "What the policy's chain would drop", *counts_text(dropped)]
-    lines += [f"note: {note}" for note in analysis.notes]
-    lines += ["", "Against the policy, as it is", *findings_text(analysis.findings)]
-    return "\n".join(lines) + "\n"
-
-
 def diversity_text(report: DiversityReport) -> list[str]:
     """How varied, with the largest topics."""
     head = f"Diversity (subsample of {report.subsample:,}, embedder {report.embedder.spec})"
-    return [head, *metrics_text(report.metrics), *clusters_text(report.clusters[:6])]
+    notes = [f"note: {escape_controls(note)}" for note in report.notes]
+    return [head, *metrics_text(report.metrics), "", *clusters_text(report.clusters[:6]), *notes]
 
 
 def shift_text(report: ShiftReport) -> list[str]:
     """How far from the reference, with the topics that differ most."""
     head = f"Shift against the reference ({report.reference_rows:,} rows)"
-    return [head, *metrics_text(report.metrics), *clusters_text(report.clusters[:6])]
+    notes = [f"note: {escape_controls(note)}" for note in report.notes]
+    return [head, *metrics_text(report.metrics), "", *clusters_text(report.clusters[:6]), *notes]
 
 
-def metrics_text(metrics: dict[str, Metric]) -> list[str]:
+def metrics_text(metrics: Mapping[str, Metric]) -> list[str]:
     """Name, value, interval, meaning."""
     rows = []
     for name, metric in metrics.items():
         value = "–" if metric.value is None else f"{metric.value:.3f}"
         interval = "" if metric.low is None or metric.high is None else f"{metric.low:.3f} … {metric.high:.3f}"
         meaning = MEANS.get(name, "")
-        note = f"{meaning}; {metric.note}" if metric.note and metric.note != meaning else meaning
-        rows.append((name, value, interval, note))
-    return table(rows, right=[1])
+        rows.append(
+            (name, value, interval, f"{meaning}; {metric.note}" if metric.note not in ("", meaning) else meaning)
+        )
+    return table(rows, ["metric", "value", "95 % interval", "what it says"], width=120).splitlines()
 
 
 def clusters_text(clusters: Sequence[Cluster]) -> list[str]:
     """Share of the set, share of the reference, and the words that name it."""
+    if not clusters:
+        return []
+    compared = any(one.reference_share is not None for one in clusters)
     rows = []
     for one in clusters:
-        other = "" if one.reference_share is None else f"reference {one.reference_share:.1%}"
-        rows.append((f"{one.share:.1%}", other, ", ".join(one.words) or "(no words)"))
-    return ["  topics:", *table(rows, right=[0])] if rows else []
+        other = [f"{one.reference_share:.1%}" if one.reference_share is not None else ""] if compared else []
+        rows.append((f"{one.share:.1%}", *other, ", ".join(one.words) or "(no words)"))
+    heads = ["share", *(["reference"] if compared else []), "topic" if not compared else "topics that differ most"]
+    return table(rows, heads).splitlines()

@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from curate.artifact import Artifact, Value, read_json
+from curate.artifact import Artifact, read_json
 from curate.distillation.results import Quality, TrainingReport
 from curate.errors import InputError
 from curate.gate import Finding, Verdict
 from curate.licenses.decision import Decision
 from curate.prompts.results import DiversityReport, FilterReport, Metric, PromptAnalysis, PromptDecision, ShiftReport
+from curate.report.comparison import Comparison, CountPair, Group, MetricPair, TextPair
 from curate.runs.config import read_run_config
 from curate.runs.record import LEDGER
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
@@ -18,51 +19,6 @@ from curate.runs.trail import read_lines
 from curate.runs.verify import verify_run
 
 Kind = TypeVar("Kind", bound=Artifact)
-Group = Literal["diversity", "shift", "teacher", "student before", "student after", "without KD"]
-
-
-class MetricPair(Value):
-    """One number of both."""
-
-    group: Group
-    name: str
-    a: Metric
-    b: Metric
-    difference: float | None = None
-    """b − a, where both were measured."""
-    intervals_overlap: bool | None = None
-    """Whether the 95 % intervals overlap; None where one of them has none."""
-
-
-class CountPair(Value):
-    """How many rows of both; None where it does not apply."""
-
-    name: str
-    a: int | None
-    b: int | None
-
-
-class TextPair(Value):
-    """Something that differs and is no number."""
-
-    group: Literal["verdict", "finding", "configuration", "provenance"]
-    name: str
-    a: str
-    b: str
-
-
-class Comparison(Artifact):
-    """Two prompt sets or two runs, side by side; nothing here says which is better."""
-
-    kind: Literal["curate/comparison@1"] = "curate/comparison@1"
-    of: Literal["prompts", "runs"]
-    a: str
-    b: str
-    metrics: tuple[MetricPair, ...] = ()
-    counts: tuple[CountPair, ...] = ()
-    differences: tuple[TextPair, ...] = ()
-    notes: tuple[str, ...] = ()
-    """What may not be read into it, a sentence each."""
 
 
 def is_run(place: Path) -> bool:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.artifact import Value, sha256_file
-from curate.errors import CurateError, Denied, NeedsReview
+from curate.errors import CurateError, Denied, MissingExtra, NeedsReview
 from curate.policy import Policy, load_policy
 from curate.progress import Progress, silent
 from curate.runs import papers
@@ -72,9 +73,11 @@ def run_pipeline(
         say: takes one line for people whenever something is decided.
 
     Raises:
+        MissingExtra: a package is not installed; nothing was written.
         Denied, NeedsReview: a gate did not open; the folder holds the whole trail and nothing was trained.
         CurateError: whatever else broke, after the trail was closed over what is there.
     """
+    _check_extras()
     chosen = policy or load_policy(policy_place(config, where))
     signer = _signer(sign)
     trail = Trail.resume(resume) if resume else Trail.start(reports, config.digest()[:8])
@@ -90,6 +93,13 @@ def run_pipeline(
         trail.release()
     _sign(trail.root, signer)
     return Outcome(folder=str(trail.root), record=record, record_sha256=sha256_file(trail.root / RECORD))
+
+
+def _check_extras() -> None:
+    """Say at once which package is missing, before there is a run folder."""
+    for package in ("numpy", "pyarrow", "tokenizers", "torch", "transformers", "safetensors"):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "all")
 
 
 def _signer(key: Path | None) -> "CryptoSigner | None":
@@ -115,13 +125,15 @@ def _go(shop: Workshop, *, only_gates: bool) -> RunStatus:
     decision = judge_licenses(shop)
     check_student_license(shop)
     kept, filtered = filter_prompt_set(shop)
-    diversity, shift = analyze(shop, kept)
+    diversity, shift = analyze(shop, kept, filtered)
     approval = approve(shop, decision, kept, filtered, diversity, shift)
     if only_gates:
+        papers.write_bom(shop)
         papers.write_report(shop)
         return "gates passed"
     training = distill(shop)
     papers.write_student_papers(shop, decision, approval, training)
+    papers.write_bom(shop)
     papers.write_report(shop)
     return "finished"
 
@@ -136,6 +148,7 @@ def _close_after(error: BaseException, shop: Workshop, signer: "CryptoSigner | N
     elif isinstance(error, KeyboardInterrupt):
         status = "interrupted"
     if status in {"denied", "review"}:
+        papers.write_bom(shop)
         papers.write_report(shop)
     code = error.exit_code if isinstance(error, CurateError) else 130 if status == "interrupted" else 1
     shop.trail.close(status, exit_code=code, message=one_line(error), config_sha256=shop.config.digest())

@@ -15,8 +15,9 @@ from curate.licenses.decision import Decision, LineageNode
 from curate.licenses.sources import CardSource
 from curate.policy import Policy, load_policy, policy_names
 from curate.runs.config import read_run_config
+from curate.runs.kept_cards import KeptCards, place_of, safe_name
+from curate.runs.teachers import DECISION, found_files
 from curate.runs.verify import verify_run
-from curate.runs.workshop import KeptCards, safe_name
 
 What = Literal[
     "card", "license file", "revision", "license", "lineage", "policy", "catalogue", "curate", "waiver", "finding"
@@ -113,7 +114,8 @@ def recheck(place: Path, *, policy: Policy | None, source: CardSource, today: da
 def _read_run(root: Path) -> Past:
     """The license decisions of a run folder that verifies."""
     verify_run(root)
-    names = [name for name in ("decision.json", "base_decision.json") if (root / name).is_file()]
+    teachers = found_files(root, DECISION) or [DECISION]
+    names = [name for name in (*teachers, "base_decision.json") if (root / name).is_file()]
     if not names:
         raise InputError(f"{root}: the run ended before its license gate", hint="there is no decision to judge again")
     return Past(
@@ -198,7 +200,7 @@ def _node(then: LineageNode, today: LineageNode) -> Iterator[Change]:
 def _files(kept: KeptCards, cards: Path) -> Iterator[Change]:
     """License texts and other files beside the cards that are not what the run kept."""
     for ref, card in kept.read.values():
-        folder = cards / f"{ref.kind}s" / safe_name(Path(ref.name).name if ref.folder else ref.name)
+        folder = cards / place_of(ref)
         if not folder.is_dir():
             continue
         then = {path.name: sha256_file(path) for path in folder.iterdir() if path.name != "README.md"}

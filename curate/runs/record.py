@@ -12,6 +12,10 @@ CLOSING = "run.json.part"
 """The record while it is not in force: written before the closing line, or set aside by a run that goes on."""
 ATTESTATION = "attestation.dsse.json"
 """The signature over the record: the one file that the record cannot list."""
+BOM = "bom.cdx.json"
+"""The bill of materials, CycloneDX 1.6."""
+SPDX = "bom.spdx.json"
+"""The same, SPDX 3.0.1."""
 CLOSE = "close"
 GENESIS = "0" * 64
 

@@ -1,31 +1,47 @@
 """The student's model card and NOTICE: what it was made from, under which duties, and what it measured."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 import yaml
 
 from curate.distillation.config import LossConfig
-from curate.distillation.results import Quality, TrainingReport
+from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
+from curate.licenses.facts import Catalogue, load_catalogue
+from curate.licenses.names import is_repo_id
 from curate.prompts.results import PromptDecision
+from curate.report.text_training import balance_line, compared_models, domain_rows, exam_rows, quality_rows
 from curate.runs.config import RunConfig
+
+NO_LICENSE = ("other", "unknown")
+"""Identifiers of the hub that name no license."""
 
 
 def student_card(
-    config: RunConfig, decision: Decision, prompts: PromptDecision, training: TrainingReport, *, run_id: str
+    config: RunConfig,
+    decision: Decision,
+    prompts: PromptDecision,
+    training: TrainingReport,
+    *,
+    run_id: str,
+    sources: Iterable[str] = (),
 ) -> str:
-    """The card as Markdown with the hub's metadata; every value from outside is quoted by YAML or escaped."""
+    """The card as Markdown with the hub's metadata; every value from outside is quoted by YAML or escaped.
+
+    ``sources`` are those that the approved prompts name.
+    """
     duties = (*decision.obligations, *prompts.obligations)
     return "\n".join(
         [
             "---",
-            yaml.safe_dump(_metadata(config, decision), sort_keys=False, allow_unicode=True).rstrip(),
+            yaml.safe_dump(_metadata(config, decision, sources), sort_keys=False, allow_unicode=True).rstrip(),
             "---",
             "",
             f"# {_plain(config.student.name)}",
             "",
             f"Distilled with curate {decision.curate_version} in run `{_plain(run_id)}` from "
-            f"`{_plain(decision.ref)}`{_at(decision.revision)}, on {prompts.rows} approved prompts.",
+            f"{_taught_by(decision, training)}, on {prompts.rows} approved prompts.",
             "",
             "## What may be done with it",
             "",
@@ -39,12 +55,13 @@ def student_card(
             "## How it was taught",
             "",
             f"L = {_formula(training.config.losses)}; {training.steps} optimizer steps over {training.tokens} answer "
-            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from the "
-            "teacher.",
+            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from "
+            f"{'the teacher' if len(training.teachers) < 2 else 'the teachers'}.",
+            *_teachers(training),
             "",
             "## What it measures",
             "",
-            *_table(training),
+            *measures_table(training),
             "",
             "## Proof",
             "",
@@ -63,15 +80,66 @@ def notice(config: RunConfig, duties: Sequence[str]) -> str:
     return "\n".join([*lines, *(f"- {_plain(duty)}" for duty in duties), ""])
 
 
-def _metadata(config: RunConfig, decision: Decision) -> dict[str, object]:
-    """Front matter in the hub's fields; a base model is named only where the hub can know it."""
-    metadata: dict[str, object] = {"license": config.student.license, "library_name": "transformers"}
-    on_hub = [
-        ref for ref in (decision.ref, config.student.base) if ref.count("/") == 1 and not ref.startswith((".", "/"))
-    ]
-    if on_hub:
-        metadata["base_model"] = sorted({ref.split("@")[0] for ref in on_hub})
+def _metadata(config: RunConfig, decision: Decision, sources: Iterable[str]) -> dict[str, object]:
+    """Front matter in the hub's fields; models and data sets are named only where the hub can know them."""
+    metadata: dict[str, object] = {**hub_license(config.student.license), "library_name": "transformers"}
+    models = {ref.partition("@")[0] for ref in (*decision.ref.split(" + "), config.student.base)}
+    if on_hub := sorted(filter(_is_on_hub, models)):
+        # the hub takes several base models for a merge unless it is told otherwise
+        metadata |= {"base_model": on_hub, "base_model_relation": "finetune"}
+    if data := sorted(filter(_is_on_hub, _data_sets(config, sources))):
+        metadata["datasets"] = data
     return {**metadata, "pipeline_tag": "text-generation", "tags": ["distillation", "knowledge-distillation", "curate"]}
+
+
+def _data_sets(config: RunConfig, sources: Iterable[str]) -> set[str]:
+    """What was asked from the hub, and the sources of rows that the catalogue knows as data sets there."""
+    named = {source.removeprefix("dataset:") for source in sources}
+    known = {name for name in named if load_catalogue().lookup("datasets", name)}
+    asked = config.prompts.removeprefix("hf:").partition(":")[0] if config.prompts.startswith("hf:") else ""
+    return {asked, *known}
+
+
+def _is_on_hub(name: str) -> bool:
+    """Whether a name can be a repository of the hub; bare names are left out, for they may be anything."""
+    return "/" in name and is_repo_id(name)
+
+
+def hub_license(name: str, catalogue: Catalogue | None = None) -> dict[str, str]:
+    """A license in the hub's words: an identifier it knows, else ``other`` with a name and, where known, a link."""
+    tag = name.strip().lower()
+    meant = (catalogue or load_catalogue()).find(name) if tag else ()
+    known = [one for facts in meant for one in facts.hub_tags if one not in NO_LICENSE]
+    if tag in known or (len(meant) == 1 and known):
+        return {"license": tag if tag in known else known[0]}
+    if not tag:
+        return {"license": "unknown"}
+    facts = meant[0] if len(meant) == 1 else None
+    link = facts.url if facts else ""
+    kebab = "-".join(re.findall(r"[a-z0-9.]+", tag))[:80] or "unnamed"
+    return {"license": "other", "license_name": kebab, **({"license_link": link} if link else {})}
+
+
+def _taught_by(decision: Decision, training: TrainingReport) -> str:
+    """The teacher with its revision, or all of them with their shares."""
+    if len(training.teachers) < 2:
+        return f"`{_plain(decision.ref)}`{_at(decision.revision)}"
+    shares = [f"`{_plain(one.ref)}`{_at(one.revision)} ({one.share:.0%})" for one in training.teachers]
+    return " and ".join(shares)
+
+
+def _teachers(training: TrainingReport) -> list[str]:
+    """What each teacher answered and what of it did not teach; nothing where nothing was asked."""
+    lines = []
+    for one in training.teachers:
+        gone = ", ".join(f"{count} {_plain(reason)}" for reason, count in one.dropped.items())
+        through = f" through an endpoint as `{_plain(', '.join(one.served_as))}`" if one.served_as else ""
+        if one.answers:
+            lines.append(
+                f"- `{_plain(one.ref)}`: {one.answers} answers{through}, {one.cut} cut at the bound; "
+                f"dropped: {gone or 'none'}"
+            )
+    return ["", *lines] if lines else []
 
 
 def _formula(losses: LossConfig) -> str:
@@ -86,19 +154,25 @@ def _formula(losses: LossConfig) -> str:
     return " + ".join(terms)
 
 
-def _table(training: TrainingReport) -> list[str]:
-    """Before and after on prompts the student did not learn from, as a Markdown table."""
-    rows: list[tuple[str, Quality]] = [
-        ("teacher", training.teacher),
-        ("student before", training.before),
-        ("student after", training.after),
-    ]
-    head = ["| model | perplexity | KL to teacher | top-1 agreement | accuracy |", "|---|---|---|---|---|"]
-    return head + [
-        f"| {name} | {_number(q.perplexity)} | {_number(q.kl_to_teacher)} | {_number(q.top1_agreement)} "
-        f"| {_number(q.accuracy)} |"
-        for name, q in rows
-    ]
+def measures_table(training: TrainingReport) -> list[str]:
+    """Before and after on prompts the student did not learn from, whole and by domain, as Markdown tables."""
+    models = compared_models(training)
+    names = ("teacher", "student before", "student after")
+    lines = _markdown_table(("measure", *names), quality_rows(models))
+    if rows := domain_rows(models):
+        lines += ["", "By domain:", "", *_markdown_table(("domain", "measure", *names), rows)]
+    if training.exams:
+        headers, rows = exam_rows(training.exams)
+        lines += ["", "While training:", "", *_markdown_table(headers, rows)]
+    if line := balance_line(training.balance):
+        lines += ["", f"{_plain(line)}."]
+    return lines
+
+
+def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table; cells may hold anything."""
+    lines = [[_plain(cell) for cell in line] for line in (headers, *rows)]
+    return [f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(headers), *lines[1:])]
 
 
 def _waivers(decision: Decision) -> list[str]:
@@ -116,10 +190,6 @@ def _waivers(decision: Decision) -> list[str]:
 
 def _at(revision: str) -> str:
     return f" at revision `{_plain(revision)}`" if revision else ""
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
 
 
 def _plain(text: str) -> str:

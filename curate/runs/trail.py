@@ -1,7 +1,6 @@
 """The audit trail of one run folder: steps are timed, their files hashed, their lines chained, however they end."""
 
 import errno
-import fcntl
 import os
 import platform
 from collections.abc import Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import IO
 from curate import __version__
 from curate.artifact import ArtifactRef, folder_files, sha256_file, sha256_text, write_failure
 from curate.errors import CurateError, Denied, InputError, NeedsReview, RunError
+from curate.lock import lock
 from curate.runs.record import (
     ATTESTATION,
     CLOSE,
@@ -63,10 +63,10 @@ class Step:
 class Trail:
     """One run folder, opened for writing by one process at a time."""
 
-    def __init__(self, root: Path, lock: IO[bytes], lines: list[LedgerLine]) -> None:
+    def __init__(self, root: Path, held: IO[bytes], lines: list[LedgerLine]) -> None:
         self.root = root
         self.lines = lines
-        self._lock = lock
+        self._lock = held
         self.started_at = datetime.now(UTC)
 
     @classmethod
@@ -93,31 +93,31 @@ class Trail:
         ledger = root / LEDGER
         if not ledger.is_file():
             raise InputError(f"{root}: not a run folder: no {LEDGER}", hint="name a folder that curate run made")
-        lock = cls._take_lock(root)
+        held = cls._take_lock(root)
         try:
             content = ledger.read_bytes()
             whole = content[: content.rfind(b"\n") + 1]
-            os.truncate(ledger, len(whole))
+            os.ftruncate(held.fileno(), len(whole))
             lines = read_lines(whole.decode("utf-8", "replace"), where=ledger)
             (root / ATTESTATION).unlink(missing_ok=True)
             if (root / RECORD).is_file():
                 (root / RECORD).replace(root / CLOSING)
             _sweep(root, recorded_files(lines))
         except BaseException:
-            lock.close()
+            held.close()
             raise
-        return cls(root, lock, lines)
+        return cls(root, held, lines)
 
     @staticmethod
     def _take_lock(root: Path) -> IO[bytes]:
         """Hold the ledger so that two processes never write one folder."""
-        lock = (root / LEDGER).open("ab", buffering=0)
+        stream = (root / LEDGER).open("ab", buffering=0)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(stream)
         except OSError as error:
-            lock.close()
+            stream.close()
             raise RunError(f"{root}: another process is writing this run", hint="wait for it, or start anew") from error
-        return lock
+        return stream
 
     def release(self) -> None:
         """Let others write the folder."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from curate.artifact import Value
 from curate.errors import Denied, InputError
 from curate.gate import Finding, Verdict
-from curate.licenses.check import check_license
+from curate.licenses.check import OF_THE_BASE, check_license
 from curate.licenses.decision import Case, Decision
 from curate.licenses.sources import CardSource
 from curate.policy import Policy, Waiver, is_waivable
@@ -36,6 +36,8 @@ class Waived(Value):
 def waive_findings(ref: str, signature: Signature, path: Path, *, source: CardSource, case: Case) -> Waived:
     """Sign a waiver of every open finding of a rule about a reference, each bound to the finding by digest.
 
+    With ``case.student_base``, what was found about that base counts as well.
+
     Raises:
         PolicyError: the policy file is a shipped one, or not valid.
         InputError: the rule has no open finding about this reference today.
@@ -64,7 +66,7 @@ def waive_findings(ref: str, signature: Signature, path: Path, *, source: CardSo
 
 def open_findings(decision: Decision, rule: str, policy: Policy) -> tuple[Finding, ...]:
     """The findings of a rule that a waiver can lift and none has lifted yet; the same finding counts once."""
-    ours = [finding for finding in decision.findings if finding.rule == rule]
+    ours = [_by_itself(finding) for finding in decision.findings if finding.rule == rule]
     strict = [finding for finding in ours if finding.verdict is not Verdict.ALLOW]
     if not strict:
         rules = dict.fromkeys(one.rule for one in decision.findings if one.effective is not Verdict.ALLOW)
@@ -82,3 +84,8 @@ def open_findings(decision: Decision, rule: str, policy: Policy) -> tuple[Findin
             hint="only rules that the policy lists under waivable_denials can be waived",
         )
     return tuple({finding.sha256(): finding for finding in unwaived}.values())
+
+
+def _by_itself(finding: Finding) -> Finding:
+    """A finding about the student's base as the decision about that base has it: this is what waivers are bound to."""
+    return finding.model_copy(update={"message": finding.message.removeprefix(OF_THE_BASE)})

@@ -15,6 +15,7 @@ from curate.policy import LicensePolicy, Policy, PromptPolicy, Waiver, load_poli
 from curate.prompts.analyze import analyze_prompts, approve_prompts, judge_prompts
 from curate.prompts.chain import FILTERS, check_chain, covers, filter_options, tighten
 from curate.prompts.filters import filter_prompts
+from curate.prompts.pictures import spread
 from curate.prompts.promptset import PromptSet
 from curate.prompts.reading import read_prompts
 from curate.prompts.results import DiversityReport, FilterReport, PromptDecision
@@ -265,3 +266,29 @@ def test_the_report_does_not_depend_on_the_hash_seed(tmp_path: Path) -> None:
         for seed in ("1", "2", "3")
     }
     assert len(said) == 1
+
+
+def test_the_map_shows_what_filters_dropped_and_no_number_counts_it(tmp_path: Path) -> None:
+    prompts = read(tmp_path, [*varied(), *varied()[:40]])
+    kept, report = filter_prompts(prompts, chain={"exact": {}})
+    with_drops, _ = analyze_prompts(kept, reference=reference_of(tmp_path), drops=report.drops, source=prompts)
+    without, _ = analyze_prompts(kept, reference=reference_of(tmp_path))
+    groups = [sample.group for sample in with_drops.map]
+    assert groups.count("exact") == len(report.drops) == 40
+    assert with_drops.metrics == without.metrics
+    assert with_drops.map[: len(without.map)] == without.map, "kept rows and reference stand where they stood"
+    assert {sample.text for sample in with_drops.map if sample.group == "exact"} <= set(varied())
+
+
+def test_rows_that_would_be_dropped_are_not_shown_as_kept(tmp_path: Path) -> None:
+    prompts = read(tmp_path, [*varied(), *varied()[:5]])
+    _, report = filter_prompts(prompts, chain={"exact": {}})
+    diversity, _ = analyze_prompts(prompts, drops=report.drops)
+    groups = [sample.group for sample in diversity.map]
+    assert groups.count("exact") == 5
+    assert groups.count("kept") == min(300, len(varied()))
+
+
+def test_the_map_is_drawn_from_the_whole_file() -> None:
+    assert spread(range(1000), 4) == [0, 250, 500, 750]
+    assert spread([5, 6], 4) == [5, 6]

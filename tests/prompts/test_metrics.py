@@ -19,6 +19,7 @@ from curate.prompts.diversity import (
     reference_coverage,
     vendi,
 )
+from curate.prompts.shares import wilson
 from curate.prompts.shift import (
     DISTANCES,
     Compared,
@@ -28,7 +29,6 @@ from curate.prompts.shift import (
     permutation_p,
     sqrt_energy,
     sqrt_mmd,
-    wilson,
 )
 
 

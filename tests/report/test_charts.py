@@ -10,7 +10,7 @@ from curate.report.charts_training import footprint_bars, loss_curves, quality_b
 from curate.report.figures import OTHER, group_legend, spread
 from curate.report.recipe import loss_terms, quality_sentence
 from curate.report.svg import BLUE, GREY, INK, MUTED, PALETTE
-from curate.report.text import training_text
+from curate.report.text_training import training_text
 
 from .pages import Page
 from .values import filter_report, prompt_samples, training_report
@@ -137,7 +137,7 @@ def test_a_term_of_no_weight_is_off():
     losses = report.config.losses.model_copy(
         update={"attention": report.config.losses.attention.model_copy(update={"weight": 0.0})}
     )
-    assert loss_terms(losses)[3] == ("attention maps (γ)", "0", "off")
+    assert loss_terms(losses, report.balance)[3] == ("attention maps (γ)", "0", "–", "off")
 
 
 def test_a_training_report_reads_as_two_tables():

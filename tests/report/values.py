@@ -5,7 +5,7 @@ import random
 from datetime import date
 
 from curate.distillation.config import AttentionTerm, DistillConfig, FeatureTerm, KdTerm, LossConfig, StudentConfig
-from curate.distillation.results import Footprint, LossPoint, Quality, TrainingReport
+from curate.distillation.results import ExamPoint, Footprint, LossPoint, Quality, TrainingReport
 from curate.gate import Evidence, Finding, Verdict, settle
 from curate.licenses.decision import Case, Decision, Lineage, LineageLink, LineageNode, PolicyRef
 from curate.prompts.results import (
@@ -246,7 +246,7 @@ def prompt_decision(verdict: Verdict = Verdict.ALLOW) -> PromptDecision:
     )  # fmt: skip
 
 
-def training_report(steps: int = 240, with_kd: bool = True) -> TrainingReport:
+def training_report(steps: int = 240, with_kd: bool = True, hostile: str = "") -> TrainingReport:
     """A student of a third, taught with all four terms."""
     chance = random.Random(3)
     curve = []
@@ -272,9 +272,21 @@ def training_report(steps: int = 240, with_kd: bool = True) -> TrainingReport:
         steps=steps,
         tokens=48_300,
         curve=tuple(curve),
-        teacher=Quality(perplexity=1.42, kl_to_teacher=0.0, top1_agreement=1.0, accuracy=0.861),
-        before=Quality(perplexity=912.4, kl_to_teacher=5.913, top1_agreement=0.071, accuracy=0.0),
-        after=Quality(perplexity=1.61, kl_to_teacher=0.094 if with_kd else 0.212, top1_agreement=0.943, accuracy=0.817),
+        balance={"feature": 40.63, "attention": 0.3239},
+        exams=tuple(
+            ExamPoint(step=at, quality=Quality(perplexity=1.6 + 4 / (at + 1), kl_to_teacher=0.09 + 2 / (at + 1)))
+            for at in range(0, steps + 1, 60)
+        ),
+        teacher=Quality(perplexity=1.42, kl_to_teacher=0.0, top1_agreement=1.0, accuracy=0.861, reverse_kl=0.0),
+        before=Quality(perplexity=912.4, kl_to_teacher=5.913, top1_agreement=0.071, accuracy=0.0, reverse_kl=7.2),
+        after=Quality(
+            perplexity=1.61,
+            kl_to_teacher=0.094 if with_kd else 0.212,
+            top1_agreement=0.943,
+            accuracy=0.817,
+            reverse_kl=0.117,
+            domains={hostile or "banking": Quality(accuracy=0.83), "travel": Quality(accuracy=0.77)},
+        ),
         footprints={
             "teacher": Footprint(
                 parameters=6_912_000, bytes=13_900_000, ms_per_token=2.84, peak_memory_bytes=61_000_000

@@ -3,6 +3,7 @@
 It is a process apart because a fork of one that has already used Arrow or torch may wait for a thread it does not have.
 """
 
+import faulthandler
 import json
 import os
 import signal
@@ -15,7 +16,8 @@ from curate.runs.verify import verify_run
 from tests.runs.conftest import QUICK, run_example
 
 STEPS = (
-    "preflight", "license", "student-license", "prompts", "analyze", "approve", "distill", "papers", "report", CLOSE,
+    "preflight", "license", "student-license", "prompts", "analyze", "approve", "distill", "papers", "bom", "report",
+    CLOSE,
 )  # fmt: skip
 LONGEST_S = 120
 
@@ -61,7 +63,7 @@ def run_in_a_fork(prepare, name, reports, resume):
     """How the fork ended: -9 where it was killed."""
     child = os.fork()
     if child == 0:
-        signal.alarm(LONGEST_S)
+        faulthandler.dump_traceback_later(LONGEST_S, exit=True)  # a fork that hangs says where
         try:
             prepare(name)
             run_example("run.yaml", reports, *QUICK, resume=resume)

@@ -10,9 +10,15 @@ pytest.importorskip("cryptography")
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_public_key,
+)
 
-from curate.artifact import canonical_json
+from curate.artifact import canonical_json, sha256_file
 from curate.errors import ConfigError, Denied, MissingExtra, TamperedError
 from curate.runs.attest import attest, read_signing_key
 from curate.runs.record import ATTESTATION, RECORD
@@ -132,6 +138,29 @@ def test_the_statement_names_teacher_student_policy_data_and_verdicts(finished, 
     assert predicate["student"]["sha256"] == json.loads((finished / "training.json").read_text())["student_sha256"]
     assert len(predicate["dataset"]["sha256"]) == len(predicate["policy"]["sha256"]) == 64
     assert verify_run(finished, key=keys["ours"][1]).finished
+
+
+@pytest.mark.parametrize("kind", ["finished", "denied"])
+def test_in_totos_own_libraries_read_the_envelope_and_find_the_statement_valid(request, keys, kind):
+    from google.protobuf.json_format import Parse
+    from in_toto_attestation.v1 import statement_pb2
+    from in_toto_attestation.v1.statement import Statement
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.signer import SSlibKey
+
+    root = request.getfixturevalue(kind)
+    attest(root, read_signing_key(keys["ours"][0]))
+    envelope = Envelope.from_dict(json.loads((root / ATTESTATION).read_text()))
+    assert envelope.payload_type == "application/vnd.in-toto+json"
+    public = load_pem_public_key(keys["ours"][1].read_bytes())
+    assert envelope.verify([SSlibKey.from_crypto(public)], threshold=1)
+    statement = Statement.copy_from_pb(Parse(envelope.payload, statement_pb2.Statement()))
+    statement.validate()
+    assert statement.pb.predicate_type == "urn:x-curate:gated-distillation:v1"
+    assert statement.pb.subject[0].digest["sha256"] == sha256_file(root / RECORD)
+    statement.pb.subject[0].digest.clear()
+    with pytest.raises(ValueError, match="digest"):
+        statement.validate()
 
 
 def test_a_denied_run_is_signed_as_well(tmp_path, keys):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from curate.artifact import write_text
-from curate.errors import ConfigError, Denied, NeedsReview, PolicyError, PromptsError, TamperedError
+from curate.errors import ConfigError, Denied, MissingExtra, NeedsReview, PolicyError, PromptsError, TamperedError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.policy import load_policy
 from curate.runs.config import read_run_config
@@ -116,8 +116,8 @@ def test_a_resumed_run_computes_nothing_twice(finished):
 def test_a_resume_under_another_configuration_does_the_changed_steps_again(finished):
     outcome = run_example("run.yaml", finished.parent, *QUICK, "student.name=other", resume=finished)
     status = [(step.name, step.status) for step in outcome.record.steps]
-    assert ("prompts", "reused") in status[-9:]
-    assert status[-3] == ("distill", "ok")
+    assert ("prompts", "reused") in status[-10:]
+    assert status[-4] == ("distill", "ok")
     assert verify_run(finished).finished
 
 
@@ -187,3 +187,11 @@ def test_a_waiver_lifts_a_review_and_stands_in_the_decision_the_card_and_the_rep
 def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
     first, second = Trail.start(tmp_path, "same"), Trail.start(tmp_path, "same")
     assert first.root != second.root
+
+
+def test_a_run_without_its_packages_says_so_before_there_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("curate.runs.pipeline.find_spec", lambda name: None if name == "torch" else name)
+    with pytest.raises(MissingExtra, match="torch is not installed") as missing:
+        run_example("run.yaml", tmp_path)
+    assert missing.value.exit_code == 6
+    assert not list(tmp_path.iterdir())

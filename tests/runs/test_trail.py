@@ -1,7 +1,11 @@
+import os
+import sys
+
 import pytest
 
 from curate.artifact import write_text
 from curate.errors import Denied, InputError, RunError, TamperedError
+from curate.lock import FAR
 from curate.runs.trail import Trail
 from curate.runs.verify import verify_run
 
@@ -71,6 +75,30 @@ def test_a_killed_run_whose_recorded_file_changed_does_not_verify(tmp_path):
     (root / "a.txt").write_text("other")
     with pytest.raises(TamperedError):
         verify_run(root)
+
+
+def test_on_windows_a_byte_far_beyond_the_ledger_is_locked_and_lines_still_go_to_its_end(tmp_path, monkeypatch):
+    taken = []
+
+    class Msvcrt:
+        LK_NBLCK = 2
+
+        @staticmethod
+        def locking(descriptor, mode, count):
+            place = os.lseek(descriptor, 0, os.SEEK_CUR)
+            if place in taken:
+                raise PermissionError(13, "Permission denied")
+            taken.append(place)
+
+    monkeypatch.setitem(sys.modules, "msvcrt", Msvcrt)
+    monkeypatch.setattr("curate.lock.sys.platform", "win32")
+    trail = started(tmp_path)
+    assert taken == [FAR]
+    with pytest.raises(RunError, match="another process"):
+        Trail.resume(trail.root)
+    trail.close("finished", exit_code=0, message="", config_sha256="c")
+    assert (trail.root / "ledger.jsonl").stat().st_size < 10_000
+    assert verify_run(trail.root).finished
 
 
 def test_a_denied_step_leaves_a_whole_trail(tmp_path):

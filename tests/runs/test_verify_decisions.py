@@ -2,9 +2,12 @@ import json
 
 import pytest
 
-from curate.artifact import canonical_json
-from curate.errors import TamperedError
+from curate.artifact import canonical_json, sha256_file
+from curate.errors import NeedsReview, TamperedError
+from curate.licenses.card_index import CardIndex, FetchedCard, FetchedFile
+from curate.licenses.sources import CardFolder
 from curate.policy import Waiver, load_policy
+from curate.runs.recheck import recheck
 from curate.runs.verify import verify_run
 from tests.runs.conftest import TODAY, run_example
 from tests.runs.forging import rehash
@@ -68,3 +71,32 @@ def test_a_waived_run_verifies(tmp_path):
     waived = policy.model_copy(update={"waivers": (waiver,)})
     run_example("run-denied.yaml", tmp_path, "teacher=example/no-license", policy=waived, only_gates=True)
     assert verify_run(next(tmp_path.iterdir())).status == "gates passed"
+
+
+def test_a_gate_of_the_hub_is_kept_with_the_card_and_judged_again_from_it(tmp_path):
+    card = tmp_path / "cards" / "models" / "some__gated"
+    card.mkdir(parents=True)
+    (card / "README.md").write_text("---\nlicense: mit\n---\n")
+    entry = FetchedCard(
+        ref="some/gated", kind="model", folder="models/some__gated", revision="c" * 40, gated="manual", tags=("x",),
+        files=(FetchedFile(name="README.md", sha256=sha256_file(card / "README.md")),),
+    )  # fmt: skip
+    index = CardIndex(cards=(entry,), fetched_on=TODAY, curate_version="1")
+    index.write(tmp_path / "cards" / "index.json")
+    with pytest.raises(NeedsReview, match="gated-repository"):
+        run_example("run-denied.yaml", tmp_path / "runs", "teacher=some/gated", f"cards={tmp_path / 'cards'}")
+    (folder,) = (tmp_path / "runs").iterdir()
+    (kept,) = CardIndex.read(folder / "cards" / "index.json").cards
+    assert (kept.gated, kept.tags, kept.revision) == ("manual", ("x",), "c" * 40)
+    verified = verify_run(folder)
+    assert (verified.status, verified.notes) == ("review", ())
+    again = recheck(folder, policy=None, source=CardFolder(folder / "cards"), today=TODAY)
+    assert (again.exit_code, again.decisions[0].changes) == (0, ())
+
+
+def test_a_card_in_this_machines_cache_changes_nothing_about_a_run(denied, monkeypatch):
+    def hub_cache(*given):
+        raise AssertionError("only the kept cards are read")
+
+    monkeypatch.setattr("curate.licenses.hub_cache.HubCache.fetch", hub_cache)
+    assert verify_run(denied).status == "denied"

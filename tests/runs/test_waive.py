@@ -1,15 +1,17 @@
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 
-from curate.errors import Denied, InputError
+from curate.errors import Denied, InputError, NeedsReview
 from curate.gate import Verdict
 from curate.licenses.check import check_license
 from curate.licenses.decision import Case
 from curate.licenses.sources import make_source
 from curate.policy import policies_folder, read_policy
+from curate.runs.verify import verify_run
 from curate.runs.waive import Signature, waive_findings
-from tests.runs.conftest import EXAMPLES, TODAY
+from tests.runs.conftest import EXAMPLES, TODAY, run_example
 
 SIGNATURE = Signature(
     rule="missing-license", reason="asked the owner", signed_by="Ada Example", signed_on=TODAY, until=date(2027, 4, 30)
@@ -86,3 +88,20 @@ def test_a_denial_is_waived_only_where_the_policy_lists_its_rule(policy, source)
     waived = sign("example/mit-over-llama", policy, source, rule="license-laundering")
     assert waived.findings[0].verdict is Verdict.DENY
     assert waived.decision.verdict is Verdict.DENY, "the base is denied on its own account"
+
+
+def test_what_is_found_of_the_students_base_is_waived_for_checks_and_for_runs(policy, source, tmp_path):
+    assignments = ("teacher=google/flan-t5-base", "student.base=example/no-license", "student.keep_layers=[]")
+    asked = (f"policy={policy}", *assignments)
+    with pytest.raises(NeedsReview, match="missing-license"):
+        run_example("run-denied.yaml", tmp_path / "before", *asked, only_gates=True)
+    case = Case(student_base="example/no-license")
+    waived = waive_findings("google/flan-t5-base", SIGNATURE, policy, source=source, case=case)
+    assert [finding.subject for finding in waived.findings] == ["example/no-license"]
+    assert waived.decision.verdict is Verdict.ALLOW
+    outcome = run_example("run-denied.yaml", tmp_path / "after", *asked, only_gates=True)
+    folder = Path(outcome.folder)
+    for name in ("decision.json", "base_decision.json"):
+        assert "Ada Example" in (folder / name).read_text(), name
+    assert "Ada Example" in (folder / "report.html").read_text()
+    assert verify_run(folder).finished
