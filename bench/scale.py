@@ -1,70 +1,105 @@
-"""The default policy's whole chain at growing sizes: CPU seconds a stage, growth, peak memory, share of peak FLOP/s.
+"""``filter-prompts`` and ``analyze-prompts`` at growing sizes: CPU seconds a stage, growth, peak memory, share of peak.
 
-    CURATE_CORPUS=<folder> python bench/scale.py [--rows 100000 --rows 1000000]
+    CURATE_CORPUS=<folder> python bench/scale.py [--rows 100000 --rows 1000000] [--threads 2]
 
-Each size in its own process on one thread. Prompts are made from real templates and real prompts, by seed; a tenth are
-copies with other case, a greeting or a typing error.
+Each size and command in its own process. The commands run as on the command line, file in and files out: the default
+policy's whole chain with the embedded embedder, a reference of 1,000 prompts, and (filter-prompts) the benchmarks.
+Prompts are made from real templates and real prompts, by seed; a tenth are copies with other case, a greeting or a
+typing error. What was measured is kept under ``--keep``, so that a later size can be added to a table.
 """
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
+from time import monotonic
 from time import process_time as clock
 
 import numpy as np
 from corpora import corpus, made_prompts
 from machine import describe, in_a_child, markdown, peak_gib, write_table
 
+CLUSTERED = ("near", "semantic")
+DIMENSIONS = 256
+REFERENCE = 1000
 
-def scale_part(count):
-    """The whole chain of the default policy, stage by stage."""
-    from curate.licenses.rows import row_judge
-    from curate.policy import load_policy
-    from curate.prompts import filters
-    from curate.prompts.reading import read_prompts
 
-    stages = {}
-    with tempfile.TemporaryDirectory() as folder:
-        file, known = Path(folder) / "p.jsonl", Path(folder) / "r.jsonl"
-        write_rows(file, made_prompts(count), source="made", license="Apache-2.0")
-        write_rows(known, made_prompts(1000, seed=7))
-        base = peak_gib()
-        started = clock()
-        prompts = read_prompts(file)
-        stages["read"] = clock() - started
-        reference = read_prompts(known)
-        benchmarks = [read_prompts(path) for path in sorted((corpus() / "benchmarks").glob("*.jsonl"))]
-    real = filters.run_filter
+class Stages:
+    """CPU seconds and peak memory of the stages of a command, told as they end."""
 
-    def timed(work, name, options):
-        before = clock()
-        done = real(work, name, options)
-        stages[name] = clock() - before
-        print(f"{name}: {stages[name]:.1f} s, {peak_gib():.2f} GiB", file=sys.stderr, flush=True)
-        return done
+    def __init__(self):
+        self.found = {}
 
-    filters.run_filter = timed
-    policy = load_policy("default")
-    kept, report = filters.filter_prompts(
-        prompts,
-        chain=policy.prompts.filters,
-        reference=reference,
-        benchmarks=benchmarks,
-        judge=row_judge(policy),
-        policy_chain=policy.prompts.filters,
-    )
-    rows_in = {one.name: one.rows_in for one in report.filters}
+    def timed(self, function, name):
+        def inner(*given, **named):
+            before = clock()
+            done = function(*given, **named)
+            stage = given[1] if name is None else name
+            took = self.found.get(stage, 0.0) + clock() - before
+            self.found[stage] = took
+            print(f"{stage}: {took:.1f} s, {peak_gib():.2f} GiB", file=sys.stderr, flush=True)
+            return done
+
+        return inner
+
+
+def scale_part(count, command):
+    """One command from its arguments to its exit code."""
+    from curate.cli import prompts as cli
+    from curate.cli.main import run_command
+    from curate.prompts import analyze, filters, report_card
+
+    stages, seen = Stages(), {}
+    cli.read_both = stages.timed(cli.read_both, "read")
+    cli.write_rows = stages.timed(cli.write_rows, "write")
+    filters.run_filter = stages.timed(filters.run_filter, None)
+    report_card.analyze_prompts = stages.timed(analyze.analyze_prompts, "measure")
+    real = filters.filter_prompts
+
+    def chain(*given, **named):
+        kept, seen["report"] = real(*given, **named)
+        return kept, seen["report"]
+
+    filters.filter_prompts = report_card.filter_prompts = chain
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        made(count, folder)
+        benchmarks = [
+            part for path in sorted((corpus() / "benchmarks").glob("*.jsonl")) for part in ("--benchmark", path)
+        ]
+        more = ["-o", folder / "kept.jsonl", "--dropped", folder / "dropped.jsonl", *benchmarks]
+        given = [command, folder / "p.jsonl", "--reference", folder / "r.jsonl"]
+        started, cpu = monotonic(), clock()
+        code = run_command([*map(str, given), *map(str, more if command == "filter-prompts" else [])])
+        report = seen["report"]
+        if command == "filter-prompts":
+            check_files(folder, report)
+    stages.found["rest"] = clock() - cpu - sum(stages.found.values())
     return {
         "rows": count,
-        "stages": stages,
-        "rows_in": rows_in,
-        "kept": len(kept),
+        "command": command,
+        "exit": code,
+        "stages": stages.found,
+        "rows_in": {one.name: one.rows_in for one in report.filters},
+        "dropped": {one.name: one.dropped for one in report.filters},
+        "kept": report.rows_kept,
         "peak_gib": peak_gib(),
-        "made_gib": base,
+        "wall_s": monotonic() - started,
         "gflops": peak_gflops(),
     }
+
+
+def made(count, folder):
+    """The prompts and their reference, written by a child so that making them does not count as memory."""
+    place = os.fork()
+    if place == 0:
+        write_rows(folder / "p.jsonl", made_prompts(count), source="made", license="Apache-2.0")
+        write_rows(folder / "r.jsonl", made_prompts(REFERENCE, seed=7))
+        os._exit(0)
+    if os.waitpid(place, 0)[1]:
+        sys.exit("the prompts could not be made")
 
 
 def write_rows(path, texts, **columns):
@@ -73,8 +108,18 @@ def write_rows(path, texts, **columns):
             stream.write(json.dumps({"id": f"r{row}", "prompt": text, **columns}) + "\n")
 
 
+def check_files(folder, report):
+    """Every row is in exactly one of the two files."""
+    sizes = []
+    for name in ("kept.jsonl", "dropped.jsonl"):
+        with (folder / name).open("rb") as stream:
+            sizes.append(sum(1 for _ in stream))
+    if sizes != [report.rows_kept, report.rows_read - report.rows_kept]:
+        sys.exit(f"rows went missing: {sizes} of {report.rows_read}")
+
+
 def peak_gflops():
-    """What one thread's matrix product reaches here and now."""
+    """What the matrix product reaches here and now, per CPU second."""
     one = np.ones((2048, 2048), dtype=np.float32)
     one @ one
     started = clock()
@@ -84,44 +129,86 @@ def peak_gflops():
 
 
 def matrix_gflop(name, rows):
-    """Multiply-adds of the matrix products of a stage, in GFLOP; 0 where it has none."""
+    """Multiply-adds of the matrix products of a stage, in GFLOP; 0 where it has none.
+
+    ``semantic``: each of at least two rounds finds every row's clusters among √n, and compares it inside four of
+    about 4√n rows, half of them before it.
+    """
     clusters = rows**0.5
     if name == "semantic":
-        return 2 * 2 * 256 * (rows * clusters + rows * 4 * (4 * clusters) / 2) / 1e9
-    return 2 * 256 * rows * 1000 / 1e9 if name == "off_domain" else 0.0
+        return 2 * 2 * DIMENSIONS * (rows * clusters + rows * 4 * (4 * clusters) / 2) / 1e9
+    return 2 * DIMENSIONS * rows * REFERENCE / 1e9 if name == "off_domain" else 0.0
 
 
 def scale_table(found):
-    rows = []
-    for name in found[0]["stages"]:
-        line = [name]
-        for one in found:
-            took, size = one["stages"][name], one["rows_in"].get(name, one["rows"])
-            share = matrix_gflop(name, size) / took / one["gflops"] if took else 0.0
-            line += [f"{took:.1f}", f"{share:.0%}" if share else "–"]
-        if len(found) > 1:
-            line.append(f"{found[-1]['stages'][name] / max(found[0]['stages'][name], 1e-3):.1f} ×")
-        rows.append(line)
-    rows.append(["sum", *(cell for one in found for cell in (f"{sum(one['stages'].values()):.1f}", ""))])
-    rows.append(["peak memory, GiB", *(cell for one in found for cell in (f"{one['peak_gib']:.2f}", ""))])
-    rows.append(["kept", *(cell for one in found for cell in (f"{one['kept']:,}", ""))])
+    """One command's stages at all sizes."""
+    names = list(dict.fromkeys(name for one in found for name in one["stages"]))
+    return markdown(scale_head(found), [*(stage_line(name, found) for name in names), *sums(found)])
+
+
+def scale_head(found):
     head = ["stage"]
     for one in found:
-        head += [f"{one['rows']:,} rows, CPU s", f"share of {one['gflops']:.0f} GFLOP/s"]
-    return markdown(head + (["growth"] if len(found) > 1 else []), rows)
+        head += [f"{one['rows']:,} rows, CPU s", "prompts/s", f"of {one['gflops']:.0f} GFLOP/s"]
+    return [*head, "growth", "law"] if len(found) > 1 else head
+
+
+def stage_line(name, found):
+    line = [name]
+    for one in found:
+        took, size = one["stages"].get(name, 0.0), one["rows_in"].get(name, one["rows"])
+        share = matrix_gflop(name, size) / took / one["gflops"] if took else 0.0
+        line += [f"{took:.1f}", f"{size / took:,.0f}" if took > 0.05 else "–", f"{share:.0%}" if share else "–"]
+    if len(found) > 1:
+        first, last = found[0], found[-1]
+        times = last["rows"] / first["rows"]
+        law = times**1.5 if name in CLUSTERED else 1.2 * times
+        before, after = first["stages"].get(name, 0.0), last["stages"].get(name, 0.0)
+        grown = after / before if before > 0.05 else None
+        kept = "–" if grown is None else "kept" if grown <= law else "**not kept**"
+        line += ["–" if grown is None else f"{grown:.1f} ×", f"≤ {law:.1f} ×: {kept}"]
+    return line
+
+
+def sums(found):
+    def line(name, tell):
+        cells = [cell for one in found for cell in (tell(one), "", "")]
+        return [name, *cells, *(["", ""] if len(found) > 1 else [])]
+
+    return [
+        line("sum", lambda one: f"{sum(one['stages'].values()):.1f}"),
+        line("wall seconds, the machine shared", lambda one: f"{one['wall_s']:.0f}"),
+        line("peak memory, GiB", lambda one: f"{one['peak_gib']:.2f}"),
+        line("kept", lambda one: f"{one['kept']:,}"),
+    ]
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", action="append", type=int)
-    parser.add_argument("--child", type=int)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--command", action="append", choices=("filter-prompts", "analyze-prompts"))
+    parser.add_argument("--keep", type=Path, help="a JSON file of earlier measurements, added to")
+    parser.add_argument("--child", nargs=2, metavar=("ROWS", "COMMAND"))
     given = parser.parse_args()
     if given.child:
-        print(json.dumps(scale_part(given.child)))
+        print(json.dumps(scale_part(int(given.child[0]), given.child[1])))
         return
-    found = [in_a_child(__file__, "--child", size) for size in given.rows or [100_000, 1_000_000]]
-    about = describe("rensa", "tokenizers")
-    write_table("prompts_scale", f"# The default policy's whole chain\n\n{about}\n\n{scale_table(found)}\n")
+    known = json.loads(given.keep.read_text()) if given.keep and given.keep.is_file() else []
+    for command in given.command or ("filter-prompts", "analyze-prompts"):
+        for size in given.rows or [100_000, 1_000_000]:
+            one = in_a_child(__file__, "--child", size, command, threads=given.threads)
+            if "failed" in one:
+                sys.exit(f"{command} at {size:,} rows: {one['failed']}")
+            known = [old for old in known if (old["rows"], old["command"]) != (size, command)] + [one]
+            if given.keep:
+                given.keep.write_text(json.dumps(known))
+    text = f"# A million prompts through both commands\n\n{describe('rensa', 'tokenizers', 'pyarrow', 'scipy')}\n"
+    for command in ("filter-prompts", "analyze-prompts"):
+        found = sorted((one for one in known if one["command"] == command), key=lambda one: one["rows"])
+        if found:
+            text += f"\n## {command}, {given.threads} threads\n\n{scale_table(found)}\n"
+    write_table("prompts_scale", text)
 
 
 if __name__ == "__main__":

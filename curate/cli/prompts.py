@@ -188,13 +188,14 @@ def run_chain(
 
 def write_rows(kept: PromptSet, report: FilterReport, given: dict[str, Any]) -> None:
     """Kept and dropped rows, where they were asked for."""
-    from curate.artifact import write_text
+    from curate.artifact import atomic_file
     from curate.prompts.promptset import write_prompts
 
     if given["dry_run"]:
         return
     if given["dropped"]:
-        write_text(given["dropped"], "".join(drop.model_dump_json() + "\n" for drop in report.drops))
+        with atomic_file(given["dropped"]) as stream:
+            stream.writelines(drop.model_dump_json().encode("utf-8", "surrogatepass") + b"\n" for drop in report.drops)
     if given["output"]:
         write_prompts(given["output"], kept)
 

@@ -2,75 +2,173 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.artifact import sha256_text
+from curate.artifact import write_failure
 from curate.errors import PromptsError
 from curate.prompts.promptset import (
     LICENSE_COLUMNS,
-    MIXED,
     SOURCE_COLUMNS,
     BadLine,
     PromptSet,
     arrow_column,
     find_column,
     find_text_column,
+    is_mixed,
     mend,
     text_of,
 )
+from curate.prompts.texts import BATCH, Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_COLUMNS = 10_000
+ROWS_A_BATCH = 20_000
+SPILL_BYTES = 256 << 20
+"""Tables beyond so many bytes are written to a temporary file and mapped back."""
 
 Row = dict[str, Any]
 Names = tuple[str | None, str | None, str | None]
 """Columns of text, license and source as the caller names them."""
 
 
-def table_of(rows: list[Row], place: str) -> pa.Table:
-    """An Arrow table of rows whose keys may differ; absent keys are null."""
+def table_of(rows: list[Row], place: str, mixed: Collection[str] = ()) -> pa.Table:
+    """An Arrow table of rows whose keys may differ; absent keys are null.
+
+    Args:
+        rows: the rows.
+        place: what they were read from, for messages.
+        mixed: columns that are known to hold values of no one type.
+    """
     import pyarrow as pa
 
     names = list(dict.fromkeys(name for row in rows for name in row))
     if len(names) > MAX_COLUMNS:
         raise PromptsError(f"{place}: more than {MAX_COLUMNS} columns", hint="keep the columns that are needed")
-    pairs = [arrow_column(mend(name), [row.get(name) for row in rows]) for name in names]
+    pairs = [arrow_column(mend(name), [row.get(name) for row in rows], is_mixed=name in mixed) for name in names]
     return pa.table([array for _, array in pairs], schema=pa.schema([field for field, _ in pairs]))
+
+
+class Batches:
+    """Rows as Arrow tables, batch by batch; what goes beyond ``SPILL_BYTES`` lies in memory-mapped files."""
+
+    def __init__(self, place: str, mixed: Collection[str]) -> None:
+        self.place, self.mixed = place, mixed
+        self.rows: list[Row] = []
+        self.tables: list[pa.Table] = []
+        self.on_disk: list[pa.Table] = []
+        self.held = 0
+
+    def add(self, row: Row) -> None:
+        """Take one row."""
+        self.rows.append(row)
+        if len(self.rows) == ROWS_A_BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Turn the rows at hand into a table, and write tables out where they have grown."""
+        if not self.rows:
+            return
+        self.tables.append(table_of(self.rows, self.place, self.mixed))
+        self.rows = []
+        self.held += self.tables[-1].nbytes
+        if self.held > SPILL_BYTES:
+            self.on_disk += [spilled(table.schema, table.to_batches()) for table in self.tables]
+            self.tables, self.held = [], 0
+
+    def table(self) -> pa.Table | frozenset[str]:
+        """All rows as one table, or the columns in which two batches have no type in common."""
+        import pyarrow as pa
+
+        self.flush()
+        tables = [*self.on_disk, *self.tables]
+        if len(tables) < 2:
+            return tables[0] if tables else pa.table({})
+        told = {field.name for table in tables for field in table.schema if is_mixed(field)} - set(self.mixed)
+        if told:
+            return frozenset(told)
+        try:
+            joined = pa.concat_tables(tables, promote_options="permissive")
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            return frozenset(name for name in names_of(tables) if not have_one_type(name, tables))
+        if joined.num_columns > MAX_COLUMNS:
+            raise PromptsError(
+                f"{self.place}: more than {MAX_COLUMNS} columns", hint="keep the columns that are needed"
+            )
+        return joined
+
+
+def names_of(tables: list[pa.Table]) -> list[str]:
+    """The names of all columns, each once."""
+    return list(dict.fromkeys(name for table in tables for name in table.column_names))
+
+
+def have_one_type(name: str, tables: list[pa.Table]) -> bool:
+    """Whether the batches of a column can be put together."""
+    import pyarrow as pa
+
+    parts = [table.select([name]) for table in tables if name in table.column_names]
+    try:
+        pa.concat_tables(parts, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return False
+    return True
+
+
+def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """The batches as a table over a memory-mapped file without a name, which goes when the table does."""
+    import pyarrow as pa
+
+    descriptor, name = tempfile.mkstemp(suffix=".arrow")
+    path = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as stream, pa.ipc.new_file(stream, schema) as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return pa.ipc.open_file(pa.memory_map(name)).read_all()
+    except OSError as error:
+        raise write_failure(path, error) from error
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def from_table(table: pa.Table, place: str, sha256: str, names: Names, strict: bool) -> PromptSet:
     """A prompt set over a table that was read whole."""
     if table.num_rows == 0:
         raise PromptsError(f"{place}: no prompts in it", hint="check the file")
-    numbers = [str(number) for number in range(1, table.num_rows + 1)]
+    numbers = Texts.of(map(str, range(1, table.num_rows + 1)))
     prompts = assemble(table, numbers, [], place, sha256 or "0" * 64, names, strict)
     if sha256:
         return prompts
-    return replace(prompts, sha256=sha256_text("\0".join(prompts.texts)))
+    digest = hashlib.sha256()
+    for row, text in enumerate(prompts.texts):
+        digest.update(("\0" if row else "").encode() + text.encode())
+    return replace(prompts, sha256=digest.hexdigest())
 
 
 def assemble(
-    table: pa.Table, numbers: list[str], bad: list[BadLine], place: str, sha256: str, names: Names, strict: bool
+    table: pa.Table, numbers: Sequence[str], bad: list[BadLine], place: str, sha256: str, names: Names, strict: bool
 ) -> PromptSet:
     """Find the columns and leave out rows whose prompt is no text."""
     text_name = find_text_column(table.column_names, column=names[0], place=place)
-    found = column_values(table, text_name)
-    texts = [text_of(value) for value in found]
-    wrong = [row for row, text in enumerate(texts) if text is None]
+    wrong: list[int] = []
+    texts = plain_column(table, text_name) or Texts.of(texts_of(table, text_name, wrong))
     new = [BadLine(f"row {numbers[row]}", f"{text_name} is neither text nor a chat") for row in wrong]
     if new and strict:
         raise PromptsError(f"{place}: {new[0]}", hint="mend the row, or leave out --strict to skip it")
     if len(wrong) == len(texts):
         raise PromptsError(f"{place}: no prompts in it ({new[0]})", hint="name the text column with --column")
-    id_name = find_column(table.column_names, ("id",))
-    given = column_values(table, id_name) if id_name else [None] * len(texts)
     prompts = PromptSet(
-        ids=[number if value in (None, "") else str(value) for value, number in zip(given, numbers, strict=True)],
-        texts=[mend(text or "") for text in texts],
+        ids=ids_of(table, numbers),
+        texts=texts,
         table=table,
         sha256=sha256,
         place=place,
@@ -83,13 +181,44 @@ def assemble(
     return prompts.take([row for row in range(len(texts)) if row not in gone]) if gone else prompts
 
 
-def column_values(table: pa.Table, name: str) -> list[Any]:
+def plain_column(table: pa.Table, name: str) -> Texts | None:
+    """A column of strings without nulls as texts that share its memory; None for any other."""
+    import pyarrow as pa
+
+    entry, column = table.schema.field(name), table.column(name)
+    is_text = pa.types.is_string(entry.type) or pa.types.is_large_string(entry.type)
+    if not is_text or is_mixed(entry) or column.null_count:
+        return None
+    return Texts(column, name=name)
+
+
+def texts_of(table: pa.Table, name: str, wrong: list[int]) -> Iterator[str]:
+    """The prompt in each cell; rows without one are empty, and noted in ``wrong``."""
+    for row, value in enumerate(column_values(table, name)):
+        text = text_of(value)
+        if text is None:
+            wrong.append(row)
+        yield mend(text or "")
+
+
+def ids_of(table: pa.Table, numbers: Sequence[str]) -> Sequence[str]:
+    """The column of ids; a row without one goes by its number."""
+    name = find_column(table.column_names, ("id",))
+    if name is None:
+        return numbers
+    plain = plain_column(table, name)
+    if plain is not None and not plain.column.index("").as_py() >= 0:
+        return plain
+    found = zip(column_values(table, name), numbers, strict=True)
+    return Texts.of(number if value in (None, "") else mend(str(value)) for value, number in found)
+
+
+def column_values(table: pa.Table, name: str) -> Iterator[Any]:
     """A column's values, mixed ones as they were."""
-    entry = table.schema.field(name)
-    values: list[Any] = table.column(name).to_pylist()
-    if entry.metadata and MIXED in entry.metadata:
-        return [None if value is None else json.loads(value) for value in values]
-    return values
+    column, mixed = table.column(name), is_mixed(table.schema.field(name))
+    for start in range(0, len(column), BATCH):
+        for value in column[start : start + BATCH].to_pylist():
+            yield json.loads(value) if mixed and value is not None else value
 
 
 def named_texts(table: pa.Table, named: str | None, usual: tuple[str, ...], place: str) -> list[str] | None:
@@ -99,4 +228,6 @@ def named_texts(table: pa.Table, named: str | None, usual: tuple[str, ...], plac
     name = named or find_column(table.column_names, usual)
     if name is None:
         return None
-    return ["" if value is None else str(value).strip() for value in column_values(table, name)]
+    known: dict[str, str] = {}
+    found = ("" if value is None else str(value).strip() for value in column_values(table, name))
+    return [known.setdefault(text, text) for text in found]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ FEWEST_GRAMS = 6
 """Benchmark items with fewer word 3-grams are compared whole: their pieces are everyday phrases."""
 FEWEST_GRAMS_OF_A_PROMPT = 18
 """The same for rows of the reference, which share their everyday phrases with every prompt on the topic."""
+ROWS_AT_ONCE = 100_000
 FIRST_SENTENCE = re.compile(r"^.{0,120}?[.?!:\n]\s+(?=\S)", re.DOTALL)
 
 
@@ -108,25 +109,26 @@ class Index:
     def __init__(self, kept: Protected, *, whole: bool) -> None:
         self.kept = kept
         self.whole = whole
+        self.fewest = FEWEST_GRAMS_OF_A_PROMPT if whole else FEWEST_GRAMS
         self.items: dict[tuple[str, ...], list[int]] = {}
         self.sizes: dict[int, int] = {}
         for item, form in enumerate(kept.forms):
             found = grams(form)
-            if len(found) >= (FEWEST_GRAMS_OF_A_PROMPT if whole else FEWEST_GRAMS):
+            if len(found) >= self.fewest:
                 self.sizes[item] = len(found)
                 for gram in found:
                     self.items.setdefault(gram, []).append(item)
 
-    def hit(self, form: str, mine: set[tuple[str, ...]], contained: float) -> Hit | None:
-        """What a row with these 3-grams holds of an item; of a reference row, so much that little else is in it."""
-        known = mine & self.items.keys()
+    def hit(self, form: str, known: set[tuple[str, ...]], size: int, contained: float) -> Hit | None:
+        """What a row of ``size`` 3-grams, these of them known, holds of an item; of a reference row, little else."""
+        known = known & self.items.keys()
         if not known:
             return None
         shared = Counter(item for gram in known for item in self.items[gram])
         item, count = min(shared.items(), key=lambda pair: (-pair[1], pair[0]))
         share = count / self.sizes[item]
-        held = share >= contained and (not self.whole or count >= contained * len(mine))
-        if not held and (self.whole or count < FEWEST_GRAMS or count < 0.8 * len(mine)):
+        held = share >= contained and (not self.whole or count >= contained * size)
+        if not held and (self.whole or count < FEWEST_GRAMS or count < 0.8 * size):
             return None
         what = "verbatim" if self.kept.forms[item] == form else "embedded" if share > 0.9 else "edited"
         return Hit(self.kept.called(item), f"holds an item of {self.kept.name}, {what}", share)
@@ -134,21 +136,37 @@ class Index:
 
 def held_grams(indexes: list[Index], forms: list[str], contained: float) -> Iterator[tuple[int, Hit]]:
     """Rows that hold enough of an item's 3-grams."""
+    protected = frozenset(gram for index in indexes for gram in index.items)
+    fewest = min(FEWEST_GRAMS, *(contained * index.fewest for index in indexes))
     for row, form in enumerate(forms):
         mine = grams(form)
+        known = mine & protected
+        if len(known) < fewest:
+            continue
         for index in indexes:
-            hit = index.hit(form, mine, contained)
+            hit = index.hit(form, known, len(mine), contained)
             if hit is not None:
                 yield row, hit
                 break
 
 
 def held_wording(
-    protected: list[Protected], forms: list[str], texts: list[str], jaccard_at_least: float
+    protected: list[Protected], forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
 ) -> Iterator[tuple[int, Hit]]:
     """Rows whose wording, or that after their first sentence, is an item's but for typing errors and courtesy."""
     owners = [(kept, item) for kept in protected for item in range(len(kept.forms))]
     items = [bare_form(kept.forms[item]) for kept, item in owners]
+    for start in range(0, len(forms), ROWS_AT_ONCE):
+        stop = start + ROWS_AT_ONCE
+        for row, item, similar in same_worded(items, forms[start:stop], texts[start:stop], jaccard_at_least):
+            kept, number = owners[item]
+            yield start + row, Hit(kept.called(number), f"the wording of an item of {kept.name}", similar)
+
+
+def same_worded(
+    items: list[str], forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
+) -> Iterator[tuple[int, int, float]]:
+    """Rows, the item whose wording they have, and the Jaccard similarity."""
     tails = {
         row: bare_form(loose_form(text[found.end() :]))
         for row, text in enumerate(texts)
@@ -164,25 +182,29 @@ def held_wording(
         similar = 1.0 if same else jaccard(shingles(items[item]), shingles(written[place]))
         is_phrase = items[item].count(" ") >= 2
         if same or (is_phrase and similar >= jaccard_at_least and same_wording(items[item], written[place])):
-            kept, number = owners[item]
-            yield rows[place], Hit(kept.called(number), f"the wording of an item of {kept.name}", similar)
+            yield rows[place], item, similar
 
 
 def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> Iterator[tuple[int, Hit]]:
     """Rows near an item in meaning: with the same numbers, or so near that numbers are not needed."""
+    import numpy as np
+
     from curate.prompts.neighbors import top_neighbors
 
-    rows, items = work.vectors(work.prompts), work.vectors(kept.prompts)
-    cosines, near = top_neighbors(rows, items, 5, progress=work.progress)
-    for row in range(len(rows)):
-        found = same_thing(work.prompts.texts[row], kept.prompts.texts, near[row], cosines[row], numbered, plain)
+    items = work.vectors(kept.prompts)
+    rows = work.vectors(work.prompts)
+    best = top_neighbors(rows, items, 1, progress=work.progress)[0]
+    close = np.flatnonzero((best >= min(numbered, plain)).any(axis=1))
+    cosines, near = top_neighbors(rows[close], items, 5)
+    for place, row in enumerate(close.tolist()):
+        found = same_thing(work.prompts.texts[row], kept.prompts.texts, near[place], cosines[place], numbered, plain)
         if found is not None:
             item, cosine = found
             yield row, Hit(kept.called(item), f"rephrases an item of {kept.name} (uncertain)", cosine)
 
 
 def same_thing(
-    text: str, items: list[str], near: np.ndarray, cosines: np.ndarray, numbered: float, plain: float
+    text: str, items: Sequence[str], near: np.ndarray, cosines: np.ndarray, numbered: float, plain: float
 ) -> tuple[int, float] | None:
     """The nearest item that a text rephrases, with its cosine."""
     if not len(cosines) or cosines[0] < min(numbered, plain):

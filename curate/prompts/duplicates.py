@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from curate.prompts.alike import Wordings
 from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form
-from curate.prompts.minhash import candidate_pairs, jaccard, likely_pairs, shingles, signatures
-from curate.prompts.neighbors import similar_pairs
+from curate.prompts.kernels import (
+    PERMUTATIONS,
+    candidate_pairs,
+    keep_first,
+    likely_pairs,
+    signatures,
+    similar_pairs,
+)
+from curate.prompts.minhash import jaccard, shingles
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
 
@@ -26,6 +33,8 @@ Reason = tuple[str, float]
 FIGURES = re.compile(r"\d+")
 SURE = 0.7
 """Least Jaccard similarity where the letters alone must tell."""
+STANDARD_ERROR = (SURE * (1 - SURE) / PERMUTATIONS) ** 0.5
+"""Of a Jaccard similarity of ``SURE`` estimated from signatures."""
 ALIGNED_CHARACTERS = 800
 """Longer texts are compared by their letters and guarded parts alone; aligning their words costs too much."""
 
@@ -53,33 +62,50 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
         number_guard: a different number, negation or code identifier makes another prompt.
         wording: a different word (typing errors and courtesy aside), or another order of words, makes another prompt.
     """
+    import numpy as np
+
     texts = work.prompts.texts
     loose = work.forms()
     forms = [bare_form(form) for form in loose]
-    counts = Counter(word for form in forms for word in set(form.split(" ")))
+    wordings = Wordings(forms)
+    counts = wordings.rows_with()
 
-    def alike(first: int, second: int) -> bool:
-        if same_wording(forms[first], forms[second], counts):
+    def alike(one: str, two: str, first: int, second: int) -> bool:
+        if same_wording(one, two, counts):
             return True
-        return same_wording(loose[first], loose[second], counts)
+        whole = loose[first], loose[second]
+        return whole != (one, two) and same_wording(*whole, counts)
 
-    def judge(first: int, second: int, _: float) -> Reason | None:
-        same = forms[first] == forms[second]
+    def judge(first: int, second: int, estimate: float) -> Reason | None:
+        one, two = forms[first], forms[second]
+        same = one == two
         by_letters = not wording or max(len(texts[first]), len(texts[second])) > ALIGNED_CHARACTERS
+        if by_letters and not same and estimate < SURE - 4 * STANDARD_ERROR:
+            return None
+        if not by_letters and not same and not alike(one, two, first, second):
+            return None
         if number_guard and (differ_in_guarded if by_letters else differ_in_figures)(texts[first], texts[second]):
             return None
-        if not by_letters and not same and not alike(first, second):
-            return None
-        similar = 1.0 if same else jaccard(shingles(forms[first]), shingles(forms[second]))
+        similar = 1.0 if same else jaccard(shingles(one), shingles(two))
         if similar < (max(SURE, jaccard_at_least) if by_letters else jaccard_at_least):
             return None
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
     rank = work.rank()
     signed = signatures([forms[row] for row in rank], progress=work.progress)
+    rows = np.asarray(rank, dtype=np.int64)
+    aligned = np.array(
+        [wording and len(text) <= ALIGNED_CHARACTERS and forms[row] == loose[row] for row, text in enumerate(texts)],
+        dtype=bool,
+    )
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return likely_pairs(signed[places], candidate_pairs(signed[places]), jaccard_at_least)
+        mine = signed if len(places) == len(signed) else signed[places]
+        pairs, similar = likely_pairs(mine, candidate_pairs(mine), jaccard_at_least)
+        first, second = rows[places[pairs[:, 0]]], rows[places[pairs[:, 1]]]
+        open_ones = ~(aligned[first] & aligned[second])
+        open_ones[~open_ones] = wordings.may_be_alike(first[~open_ones], second[~open_ones])
+        return pairs[open_ones], similar[open_ones]
 
     return drop_until_none(work, rank, find, judge)
 
@@ -105,9 +131,11 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
                 return None
         return "the same meaning", cosine
 
+    store = work.vector_store()
+    where = store.places(texts, progress=work.progress)[rank]
+
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        vectors = work.vectors(work.prompts, [rank[place] for place in places.tolist()])
-        return similar_pairs(vectors, threshold, cells=cells, progress=work.progress)
+        return similar_pairs(store.vectors[where[places]], threshold, cells=cells, progress=work.progress)
 
     return drop_until_none(work, rank, find, judge)
 
@@ -149,48 +177,18 @@ def drop_until_none(
     gone: list[Gone] = []
 
     def asked(first: int, second: int, similar: float) -> Reason | None:
-        found = judge(first, second, similar)
+        found = judge(rank[first], rank[second], similar)
         if found is None:
-            refused.append(first * len(rank) + second)
+            refused.append(rank[first] * len(rank) + rank[second])
         return found
 
     while True:
         pairs, similar = find(places)
         pairs = places[pairs]
         is_new = ~np.isin(rows[pairs[:, 0]] * len(rank) + rows[pairs[:, 1]], np.array(refused, dtype=np.int64))
-        more = keep_first(work, rank, pairs[is_new], similar[is_new], asked)
+        more = keep_first(pairs[is_new], similar[is_new], asked)
         if not more:
             return gone
-        gone += more
-        places = places[~np.isin(rows[places], [one.row for one in more])]
-
-
-def keep_first(
-    work: Work,
-    rank: list[int],
-    pairs: np.ndarray,
-    similar: np.ndarray,
-    judge: Callable[[int, int, float], Reason | None],
-) -> list[Gone]:
-    """Walk the pairs by the later row: it goes if a row before it that stays is its duplicate.
-
-    Args:
-        work: the job.
-        rank: the row at each place of the ranking.
-        pairs: (pairs, 2) places in the ranking, the earlier first.
-        similar: (pairs,) how similar; the most similar is asked first.
-        judge: the reason and score of a pair of rows, None if they are no duplicates.
-    """
-    import numpy as np
-
-    gone: dict[int, Gone] = {}
-    order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
-    for number in order:
-        earlier, later = int(pairs[number, 0]), int(pairs[number, 1])
-        if earlier in gone or later in gone:
-            continue
-        found = judge(rank[earlier], rank[later], float(similar[number]))
-        if found is not None:
-            because_of = work.prompts.ids[rank[earlier]]
-            gone[later] = Gone(rank[later], found[0], score=found[1], because_of=because_of)
-    return [gone[place] for place in sorted(gone)]
+        for later, (earlier, (reason, score)) in more.items():
+            gone.append(Gone(rank[later], reason, score=score, because_of=work.prompts.ids[rank[earlier]]))
+        places = places[~np.isin(places, list(more))]

@@ -68,13 +68,9 @@ class StaticEmbedder:
         for start in range(0, len(texts), 1024):
             batch = [text[:MAX_CHARACTERS] for text in texts[start : start + 1024]]
             encoded = [found.ids for found in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
-            filled = [row for row, ids in enumerate(encoded) if ids]
-            if filled:
-                flat = np.fromiter((number for row in filled for number in encoded[row]), dtype=np.int64)
-                starts = np.cumsum([0] + [len(encoded[row]) for row in filled[:-1]])
-                out[start + np.asarray(filled)] = np.add.reduceat(self.table[flat], starts, axis=0)
+            out[start : start + len(batch)] = normalised(sum_rows(self.table, encoded), first=start)
             progress("embed", min(start + 1024, len(texts)), len(texts))
-        return normalised(out)
+        return out
 
 
 class SentenceTransformerEmbedder:
@@ -118,13 +114,27 @@ def has_bfloat16(device: Any) -> bool:  # noqa: ANN401 – a torch device
     return device.type == "cpu" and known is not None and bool(known())
 
 
-def normalised(vectors: np.ndarray) -> np.ndarray:
+def sum_rows(table: np.ndarray, numbers: Sequence[Sequence[int]]) -> np.ndarray:
+    """(len(numbers), dimensions): for each list of row numbers the sum of those rows, added in their order."""
+    from itertools import chain
+
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    ends = np.cumsum([0, *map(len, numbers)])
+    flat = np.fromiter(chain.from_iterable(numbers), dtype=np.int64, count=int(ends[-1]))
+    chosen = csr_array((np.ones(len(flat), dtype=table.dtype), flat, ends), shape=(len(numbers), len(table)))
+    summed: np.ndarray = chosen @ table
+    return summed
+
+
+def normalised(vectors: np.ndarray, *, first: int = 0) -> np.ndarray:
     """The same array with rows of length 1; rows of length 0 stay 0; a row that is not finite is refused."""
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
-        row = int(np.flatnonzero(~np.isfinite(lengths[:, 0]))[0])
+        row = first + int(np.flatnonzero(~np.isfinite(lengths[:, 0]))[0])
         raise PromptsError(f"the embedder gave a vector that is not finite, for text {row + 1}", hint="try another")
     np.divide(vectors, lengths, out=vectors, where=lengths > 0)
     return vectors

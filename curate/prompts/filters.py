@@ -117,4 +117,4 @@ def without(work: Work, name: str, gone: Sequence[Gone]) -> tuple[Work, list[Dro
         for one in gone
     ]
     rows = {one.row for one in gone}
-    return work.on(work.prompts.take([row for row in range(len(work.prompts)) if row not in rows])), drops
+    return work.take([row for row in range(len(work.prompts)) if row not in rows]), drops

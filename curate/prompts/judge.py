@@ -15,6 +15,7 @@ from curate.prompts.diversity import METRICS
 from curate.prompts.promptset import PromptSet, write_prompts
 from curate.prompts.results import DiversityReport, FilterReport, Metric, PromptDecision, ShiftReport
 from curate.prompts.shift import DISTANCES
+from curate.prompts.texts import Texts
 
 KEPT_FILE = "prompts.parquet"
 DECISION_FILE = "prompt_decision.json"
@@ -154,7 +155,7 @@ def write_kept(folder: Path, prompts: PromptSet) -> tuple[Path, str]:
 
     table = prompts.table
     for name, values in (("id", prompts.ids), ("prompt", prompts.texts)):
-        column = pa.array(values, type=pa.string())
+        column = values.column.cast(pa.string()) if isinstance(values, Texts) else pa.array(values, type=pa.string())
         place = table.schema.get_field_index(name)
         table = table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
     path = folder / KEPT_FILE

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 BLOCK_CELLS = 1 << 24
 """Cells of one block of similarities (64 MiB of float32)."""
+PAIR_BLOCK = 256
+"""Rows of a block inside a cluster: small, so that little above the diagonal is computed in vain."""
 PAIRS_A_ROW = 32
 """A row meets at most so many better-placed neighbours in one cluster."""
 
@@ -48,6 +50,10 @@ def top_neighbors(
         here = np.arange(len(block))
         if skip_self:
             block[here, start + here] = -2.0
+        if k == 1:
+            rows[start : start + step, 0] = block.argmax(axis=1)
+            similar[start : start + step, 0] = block[here, rows[start : start + step, 0]]
+            continue
         best = np.argpartition(block, -k, axis=1)[:, -k:]
         values = np.take_along_axis(block, best, axis=1)
         order = np.argsort(-values, axis=1, kind="stable")
@@ -90,14 +96,7 @@ def similar_pairs(
 
     rows = len(vectors)
     wanted = clusters or max(1, round(rows**0.5))
-    if rows < 2000:
-        members = [np.arange(rows)]
-    else:
-        centers = find_centers(vectors, wanted)
-        joined = top_neighbors(vectors, centers, cells)[1].ravel()
-        order = np.argsort(joined, kind="stable")
-        bounds = np.flatnonzero(np.diff(joined[order])) + 1
-        members = np.split(order // min(cells, len(centers)), bounds)
+    members = [np.arange(rows)] if rows < 2000 else join_cells(vectors, find_centers(vectors, wanted), cells)
     keys, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
     for number, cell in enumerate(members, start=1):
         first, second, cosine = pairs_within(vectors[cell], threshold)
@@ -108,16 +107,26 @@ def similar_pairs(
     return np.stack([key // rows, key % rows], axis=1) if rows else np.zeros((0, 2), int), np.concatenate(values)[place]
 
 
+def join_cells(vectors: np.ndarray, centers: np.ndarray, cells: int) -> list[np.ndarray]:
+    """The rows of each cluster, ascending, where every row joins the clusters of its nearest ``cells`` centers."""
+    import numpy as np
+
+    joined = top_neighbors(vectors, centers, cells)[1].ravel()
+    order = np.argsort(joined, kind="stable")
+    bounds = np.flatnonzero(np.diff(joined[order])) + 1
+    return np.split(order // min(cells, len(centers)), bounds)
+
+
 def pairs_within(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs inside one cluster: the smaller row, the greater row, their cosine; rows must be in ascending order."""
     import numpy as np
 
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    step = block_rows(len(vectors))
+    step = min(PAIR_BLOCK, block_rows(len(vectors)))
     for start in range(0, len(vectors), step):
         stop = min(start + step, len(vectors))
         block = vectors[start:stop] @ vectors[:stop].T
-        second, first = np.nonzero(block >= threshold)
+        second, first = np.divmod(np.flatnonzero(block >= threshold), stop)
         below = first < second + start
         second, first = second[below], first[below]
         if len(second):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.artifact import atomic_file
 from curate.errors import PromptsError
+from curate.prompts.texts import Texts, take_rows
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,10 +39,13 @@ class BadLine:
 
 @dataclass(frozen=True, eq=False)
 class PromptSet:
-    """Prompts in the order of their file; ``table`` has one row for each of ``texts``."""
+    """Prompts in the order of their file; ``table`` has one row for each of ``texts``.
 
-    ids: list[str]
-    texts: list[str]
+    ``ids`` and ``texts`` are lists, or ``Texts`` over the buffers of the table where they were read from a file.
+    """
+
+    ids: Sequence[str]
+    texts: Sequence[str]
     table: pa.Table
     sha256: str
     """Digest of the file or files they were read from."""
@@ -58,16 +62,21 @@ class PromptSet:
 
     def take(self, rows: Sequence[int]) -> PromptSet:
         """The same set with these rows only, in this order."""
-        import pyarrow as pa
-
+        table = take_rows(self.table, rows)
         return replace(
             self,
-            ids=[self.ids[row] for row in rows],
-            texts=[self.texts[row] for row in rows],
-            table=self.table.take(pa.array(rows, type=pa.int64())),
+            ids=self._taken(self.ids, rows, table),
+            texts=self._taken(self.texts, rows, table),
+            table=table,
             licenses=None if self.licenses is None else [self.licenses[row] for row in rows],
             sources=None if self.sources is None else [self.sources[row] for row in rows],
         )
+
+    def _taken(self, texts: Sequence[str], rows: Sequence[int], table: pa.Table) -> Sequence[str]:
+        """The texts of some rows; those that are a column of the table go on sharing its memory."""
+        if not isinstance(texts, Texts):
+            return [texts[row] for row in rows]
+        return Texts(table.column(texts.name), name=texts.name) if texts.name else texts.take(rows)
 
 
 def find_column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
@@ -174,7 +183,7 @@ def rows_of(prompts: PromptSet) -> Any:  # noqa: ANN401 – an iterator of JSON 
     import json
 
     table = prompts.table
-    mixed = {entry.name for entry in table.schema if entry.metadata and MIXED in entry.metadata}
+    mixed = {entry.name for entry in table.schema if is_mixed(entry)}
     for batch in table.to_batches(max_chunksize=4096):
         for row in batch.to_pylist():
             for name in mixed:
@@ -182,15 +191,22 @@ def rows_of(prompts: PromptSet) -> Any:  # noqa: ANN401 – an iterator of JSON 
             yield row
 
 
-def arrow_column(name: str, values: list[Any]) -> tuple[pa.Field, pa.Array]:
-    """One Arrow column; values of no one type are kept as JSON text and marked so."""
+def is_mixed(entry: pa.Field) -> bool:
+    """Whether a column holds JSON text of values of no one type."""
+    return bool(entry.metadata and MIXED in entry.metadata)
+
+
+def arrow_column(name: str, values: list[Any], *, is_mixed: bool = False) -> tuple[pa.Field, pa.Array]:
+    """One Arrow column; values of no one type are kept as JSON text and marked so, as are those told to be mixed."""
     import json
 
     import pyarrow as pa
 
     try:
-        array = pa.array([mend(value) if isinstance(value, str) else value for value in values])
+        array = None if is_mixed else pa.array([mend(value) if isinstance(value, str) else value for value in values])
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
-        texts = [None if value is None else mend(json.dumps(value)) for value in values]
-        return pa.field(name, pa.string(), metadata={MIXED: b"1"}), pa.array(texts, type=pa.string())
-    return pa.field(name, array.type), array
+        array = None
+    if array is not None:
+        return pa.field(name, array.type), array
+    texts = [None if value is None else mend(json.dumps(value)) for value in values]
+    return pa.field(name, pa.string(), metadata={MIXED: b"1"}), pa.array(texts, type=pa.string())

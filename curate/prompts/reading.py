@@ -7,15 +7,25 @@ import hashlib
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from curate.artifact import sha256_file
 from curate.errors import HubUnreachable, MissingExtra, ModelNotFound, PromptsError
 from curate.progress import Progress, silent
-from curate.prompts.columns import MAX_COLUMNS, Row, assemble, from_table, table_of
+from curate.prompts.columns import (
+    MAX_COLUMNS,
+    ROWS_A_BATCH,
+    SPILL_BYTES,
+    Batches,
+    Row,
+    assemble,
+    from_table,
+    spilled,
+)
 from curate.prompts.promptset import BadLine, PromptSet
+from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,10 +65,9 @@ def read_prompts(
     files = find_files(Path(place))
     if len(files) == 1 and files[0].suffix.lower() in (".parquet", ".pq"):
         return from_table(read_parquet(files[0]), str(place), sha256_file(files[0]), names, strict)
-    rows, numbers, bad = gather(files, Path(place), strict, progress)
-    if not rows:
+    table, numbers, bad = gather(files, Path(place), strict, progress)
+    if not table.num_rows:
         raise PromptsError(f"{place}: no prompts in it" + (f" ({bad[0]})" if bad else ""), hint="check the file")
-    table = table_of(rows, str(place))
     return assemble(table, numbers, bad, str(place), digest_of(files, Path(place)), names, strict)
 
 
@@ -87,11 +96,26 @@ def digest_of(files: list[Path], place: Path) -> str:
 
 def gather(
     files: list[Path], place: Path, strict: bool, progress: Progress
-) -> tuple[list[Row], list[str], list[BadLine]]:
-    """All rows with their numbers, and the lines that are none."""
-    rows: list[Row] = []
-    numbers: list[str] = []
-    bad: list[BadLine] = []
+) -> tuple[pa.Table, Sequence[str], list[BadLine]]:
+    """All rows with their numbers, and the lines that are none.
+
+    A column whose values turn out to have no one type makes the files be read once more, with that column as JSON text.
+    """
+    mixed: frozenset[str] = frozenset()
+    while True:
+        rows, bad = Batches(str(place), mixed), list[BadLine]()
+        numbers = Texts.of(numbered(files, place, strict, progress, rows, bad))
+        found = rows.table()
+        if not isinstance(found, frozenset):
+            return found, numbers, bad
+        mixed |= found
+
+
+def numbered(
+    files: list[Path], place: Path, strict: bool, progress: Progress, rows: Batches, bad: list[BadLine]
+) -> Iterator[str]:
+    """The number of each row, while the rows and bad lines are handed over."""
+    count = 0
     for file in files:
         prefix = "" if files == [place] else f"{file.relative_to(place).as_posix()}:"
         for number, row in read_file(file):
@@ -100,11 +124,11 @@ def gather(
                     raise PromptsError(f"{file}: {row}", hint="mend the line, or leave out --strict to skip it")
                 bad.append(BadLine(prefix + row.place, row.reason))
                 continue
-            rows.append(row)
-            numbers.append(prefix + number)
-            if len(rows) % 20_000 == 0:
-                progress("read", len(rows))
-    return rows, numbers, bad
+            rows.add(row)
+            count += 1
+            if count % 20_000 == 0:
+                progress("read", count)
+            yield prefix + number
 
 
 def read_file(path: Path) -> Rows:
@@ -112,7 +136,8 @@ def read_file(path: Path) -> Rows:
     ending = path.suffix.lower()
     try:
         if ending in (".parquet", ".pq"):
-            for number, row in enumerate(read_parquet(path).to_pylist(), start=1):
+            batches = read_parquet(path).to_batches(max_chunksize=4096)
+            for number, row in enumerate((row for batch in batches for row in batch.to_pylist()), start=1):
                 yield str(number), row
         elif ending in (".csv", ".tsv"):
             yield from csv_rows(path, "\t" if ending == ".tsv" else ",")
@@ -203,11 +228,16 @@ def next_record(reader: Any) -> list[str] | str | None:  # noqa: ANN401 – csv'
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """A Parquet file as a table."""
+    """A Parquet file as a table; a large one is unpacked batch by batch into a memory-mapped file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
+        with pq.ParquetFile(path) as file:
+            about = file.metadata
+            size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
+            if size > SPILL_BYTES:
+                return spilled(file.schema_arrow, file.iter_batches(ROWS_A_BATCH))
         return pq.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

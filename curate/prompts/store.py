@@ -1,14 +1,24 @@
-"""Vectors by text: no text is encoded twice, within a run and, for slow embedders, between runs."""
+"""Vectors by text: no text is encoded twice, within a run and, for slow embedders, between runs.
+
+The vectors of a slow embedder lie in one file that only grows: a header, then for each text its hash and its vector.
+They are written block by block as they are made, so that a run which is killed goes on where it stopped; what a kill
+left half written at the end is cut off. The file is mapped, not read: memory does not grow with it.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from curate.artifact import atomic_file
+from curate.artifact import write_failure
 from curate.errors import PromptsError
+from curate.lock import lock
 from curate.progress import Progress, silent
 from curate.prompts.embed import BFLOAT16, Embedder
 from curate.prompts.results import EmbedderRef
@@ -17,6 +27,11 @@ if TYPE_CHECKING:
     import numpy as np
 
 HASH_BYTES = 16
+HEADER_BYTES = 64
+KIND = "curate/vectors@1"
+BLOCK = 2048
+"""Texts that are encoded, and for slow embedders kept on disk, at once."""
+REMAKE = "delete the file; it is made again"
 
 
 class VectorStore:
@@ -29,52 +44,151 @@ class VectorStore:
         self.rows: dict[bytes, int] = {}
         self.vectors = np.zeros((0, embedder.ref.dimensions), dtype=np.float32)
         precision = "-bfloat16" if embedder.ref.name.endswith(BFLOAT16) else ""
-        name = f"{embedder.ref.sha256[:16]}{precision}.npy"
+        name = f"{embedder.ref.sha256[:16]}{precision}.vectors"
         self.path = None if folder is None or embedder.is_cheap else folder / name
         if self.path is not None and self.path.is_file():
-            self._load(self.path)
+            with locked(self.path) as stream:
+                self._catch_up(stream)
 
     def __call__(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
         """(texts, dimensions): each text's unit vector; new texts are encoded, the others looked up."""
         import numpy as np
 
-        keys = [hash_text(text) for text in texts]
-        new: dict[bytes, str] = {}
-        for key, text in zip(keys, texts, strict=True):
-            if key not in self.rows:
-                new.setdefault(key, text)
-        if new:
-            first = len(self.vectors)
-            made = checked(self.embedder.encode(list(new.values()), progress=progress), len(new), self.embedder.ref)
-            self.vectors = np.concatenate([self.vectors, made]) if first else made
-            self.rows.update({key: first + number for number, key in enumerate(new)})
-            if self.path is not None:
-                self._save(self.path)
-        found = np.fromiter((self.rows[key] for key in keys), dtype=np.int64, count=len(keys))
+        found = self.places(texts, progress=progress)
         if len(found) == len(self.vectors) and np.array_equal(found, np.arange(len(found))):
             return read_only(self.vectors)
         vectors: np.ndarray = self.vectors[found]
         return vectors
 
-    def _load(self, path: Path) -> None:
+    def places(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
+        """(texts,) the row of ``vectors`` each text's vector lies in; new texts are encoded."""
         import numpy as np
 
-        try:
-            with path.open("rb") as stream:
-                keys, vectors = np.load(stream), np.load(stream)
-        except (OSError, ValueError, EOFError) as error:
-            raise PromptsError(f"{path}: a broken vector cache", hint="delete the file; it is made again") from error
-        if vectors.ndim != 2 or vectors.shape != (len(keys), self.embedder.ref.dimensions):
-            raise PromptsError(f"{path}: vectors of another embedder", hint="delete the file; it is made again")
-        self.vectors = vectors
-        self.rows = {key.tobytes(): number for number, key in enumerate(keys)}
+        keys = [hash_text(text) for text in texts]
+        new: dict[bytes, int] = {}
+        for place, key in enumerate(keys):
+            if key not in self.rows:
+                new.setdefault(key, place)
+        if new:
+            (self._encode if self.path is None else self._encode_to_disk)(texts, new, progress)
+        return np.fromiter((self.rows[key] for key in keys), dtype=np.int64, count=len(keys))
 
-    def _save(self, path: Path) -> None:
+    def _encode(self, texts: Sequence[str], new: dict[bytes, int], progress: Progress) -> None:
+        """Encode new texts into memory, block by block."""
         import numpy as np
 
-        with atomic_file(path) as stream:
-            np.save(stream, np.frombuffer(b"".join(self.rows), dtype=np.uint8).reshape(-1, HASH_BYTES))
-            np.save(stream, self.vectors)
+        row = len(self.vectors)
+        room = np.zeros((row + len(new), self.embedder.ref.dimensions), dtype=np.float32)
+        room[:row] = self.vectors
+        for keys in blocks(new):
+            room[row : row + len(keys)] = self._made(texts, new, keys)
+            row += len(keys)
+            progress("embed", row, len(room))
+        self.vectors = room
+        self.rows.update({key: len(self.rows) + number for number, key in enumerate(new)})
+
+    def _encode_to_disk(self, texts: Sequence[str], new: dict[bytes, int], progress: Progress) -> None:
+        """Encode new texts and append them to the file, block by block; what another run has appended counts."""
+        import numpy as np
+
+        assert self.path is not None  # noqa: S101 – for the type checker: only called with a path
+        done = 0
+        for block in blocks(new):
+            with locked(self.path) as stream:
+                self._catch_up(stream)
+            keys = [key for key in block if key not in self.rows]
+            if keys:
+                records = np.zeros(len(keys), dtype=self._record())
+                records["vector"] = self._made(texts, new, keys)
+                records["key"] = [np.void(key) for key in keys]
+                with locked(self.path) as stream:
+                    stream.seek(0, os.SEEK_END)
+                    append(stream, self.path, records.tobytes())
+                    self._catch_up(stream)
+            done += len(block)
+            progress("embed", done, len(new))
+
+    def _made(self, texts: Sequence[str], new: dict[bytes, int], keys: list[bytes]) -> np.ndarray:
+        made = self.embedder.encode([texts[new[key]] for key in keys])
+        return checked(made, len(keys), self.embedder.ref)
+
+    def _record(self) -> Any:  # noqa: ANN401 – a numpy dtype
+        import numpy as np
+
+        return np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.embedder.ref.dimensions,))])
+
+    def _catch_up(self, stream: IO[bytes]) -> None:
+        """See every whole record of the file; a half one at the end, which a kill left, is cut off."""
+        import numpy as np
+
+        assert self.path is not None  # noqa: S101 – for the type checker: only called with a path
+        check_header(stream, self.path, self.embedder.ref.dimensions)
+        size = stream.seek(0, os.SEEK_END) - HEADER_BYTES
+        record = self._record()
+        count = size // record.itemsize
+        if size % record.itemsize:
+            stream.truncate(HEADER_BYTES + count * record.itemsize)
+        if count > len(self.vectors):
+            records = np.memmap(self.path, dtype=record, mode="r", offset=HEADER_BYTES, shape=(count,))
+            for row in range(len(self.vectors), count):
+                self.rows.setdefault(records["key"][row].tobytes(), row)
+            self.vectors = records["vector"]
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[IO[bytes]]:
+    """The file, made if it is not there, for this process alone while it is open."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        with os.fdopen(descriptor, "r+b") as stream:
+            lock(stream, wait=True)
+            yield stream
+    except OSError as error:
+        raise write_failure(path, error) from error
+
+
+def append(stream: IO[bytes], path: Path, content: bytes) -> None:
+    """Write at the end and wait until it is on the disk; on failure what was there before stays alone."""
+    end = stream.tell()
+    try:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    except OSError as error:
+        stream.truncate(end)
+        raise write_failure(path, error) from error
+
+
+def check_header(stream: IO[bytes], path: Path, dimensions: int) -> None:
+    """Write the header of a new file, or hold that of an old one against the embedder.
+
+    Raises:
+        PromptsError: another kind of file, or vectors of other dimensions.
+    """
+    stream.seek(0)
+    header = stream.read(HEADER_BYTES)
+    wanted = json.dumps({"kind": KIND, "dimensions": dimensions}).ljust(HEADER_BYTES - 1).encode() + b"\n"
+    if header == wanted:
+        return
+    if wanted.startswith(header):
+        stream.seek(0)
+        stream.truncate()
+        append(stream, path, wanted)
+        return
+    try:
+        known = json.loads(header)["kind"] == KIND
+    except (ValueError, KeyError, TypeError):
+        known = False
+    what = "vectors of another embedder" if known else "a broken vector cache"
+    raise PromptsError(f"{path}: {what}", hint=REMAKE)
+
+
+def blocks(new: dict[bytes, int]) -> Iterator[list[bytes]]:
+    """The keys, ``BLOCK`` at a time."""
+    keys = iter(new)
+    while block := list(islice(keys, BLOCK)):
+        yield block
 
 
 def checked(vectors: np.ndarray, rows: int, ref: EmbedderRef) -> np.ndarray:

@@ -38,28 +38,31 @@ class Work:
     progress: Progress = silent
     notes: list[str] = field(default_factory=list)
     judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
-    loose: dict[str, str] = field(default_factory=dict)
-    """Loose forms by text, made once for all filters."""
+    loose: list[str] | None = None
+    """The loose form of every row, made once for all filters."""
 
-    def on(self, prompts: PromptSet) -> Work:
-        """The same job for what is left."""
-        return replace(self, prompts=prompts)
+    def take(self, rows: Sequence[int]) -> Work:
+        """The same job for some rows only."""
+        forms = None if self.loose is None else [self.loose[row] for row in rows]
+        return replace(self, prompts=self.prompts.take(rows), loose=forms)
 
     def forms(self) -> list[str]:
         """The loose form of every row."""
-        for text in self.prompts.texts:
-            if text not in self.loose:
-                self.loose[text] = loose_form(text)
-        return [self.loose[text] for text in self.prompts.texts]
+        if self.loose is None:
+            self.loose = [loose_form(text) for text in self.prompts.texts]
+        return self.loose
 
-    def vectors(self, prompts: PromptSet, rows: Sequence[int] | None = None) -> np.ndarray:
-        """(rows, dimensions) unit vectors of some prompts, in the order of ``rows`` where they are given."""
+    def vectors(self, prompts: PromptSet) -> np.ndarray:
+        """(rows, dimensions) unit vectors of some prompts."""
+        return self.vector_store()(prompts.texts, progress=self.progress)
+
+    def vector_store(self) -> VectorStore:
+        """Where vectors come from; the embedded embedder if none was given."""
         if self.store is None:
             from curate.prompts.embed import load_embedder
 
             self.store = VectorStore(load_embedder("default"))
-        texts = prompts.texts if rows is None else [prompts.texts[row] for row in rows]
-        return self.store(texts, progress=self.progress)
+        return self.store
 
     def finding(self, row: int) -> Finding | None:
         """What the row judge says of a row; None where there is no judge or nothing to judge."""

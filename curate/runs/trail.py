@@ -14,7 +14,7 @@ from typing import IO
 from curate import __version__
 from curate.artifact import ArtifactRef, folder_files, sha256_file, sha256_text, write_failure
 from curate.errors import CurateError, Denied, InputError, NeedsReview, RunError
-from curate.runs.lock import lock
+from curate.lock import lock
 from curate.runs.record import (
     ATTESTATION,
     CLOSE,

@@ -74,7 +74,7 @@ def test_a_store_of_another_embedder_or_a_broken_one_is_refused(tmp_path: Path) 
     VectorStore(Counting(), folder=tmp_path)(["a"])
     with pytest.raises(PromptsError, match="another embedder"):
         VectorStore(Counting(dimensions=3), folder=tmp_path)
-    next(tmp_path.glob("*.npy")).write_bytes(b"no")
+    next(tmp_path.glob("*.vectors")).write_bytes(b"no")
     with pytest.raises(PromptsError, match="broken"):
         VectorStore(Counting(), folder=tmp_path)
 

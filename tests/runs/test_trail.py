@@ -5,7 +5,7 @@ import pytest
 
 from curate.artifact import write_text
 from curate.errors import Denied, InputError, RunError, TamperedError
-from curate.runs.lock import FAR
+from curate.lock import FAR
 from curate.runs.trail import Trail
 from curate.runs.verify import verify_run
 
@@ -91,7 +91,7 @@ def test_on_windows_a_byte_far_beyond_the_ledger_is_locked_and_lines_still_go_to
             taken.append(place)
 
     monkeypatch.setitem(sys.modules, "msvcrt", Msvcrt)
-    monkeypatch.setattr("curate.runs.lock.sys.platform", "win32")
+    monkeypatch.setattr("curate.lock.sys.platform", "win32")
     trail = started(tmp_path)
     assert taken == [FAR]
     with pytest.raises(RunError, match="another process"):

@@ -1,0 +1,170 @@
+"""Which candidate pairs may have the same wording, told for many pairs at once before any is aligned word by word.
+
+Two texts of the same wording (``wording.same_wording``) begin, behind the words they begin with alike, with a word of
+courtesy or with letters that a typing error of at most three edits turns into the other's; and end so. A pair that does
+not is no duplicate for certain, and most pairs of one template are of that kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from curate.prompts.lexicon import wordlist
+from curate.prompts.wording import MAX_WORDS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LETTERS = 15
+"""How far the edit distance of two beginnings is followed; longer spans must be alike so far, too."""
+BAND = 3
+"""No typing error has more edits (``wording.is_typo``)."""
+BATCH = 20_000
+FORMS = 10_000
+
+
+class Wordings:
+    """The words of many loose forms as arrays: word numbers, their lengths, and the letters without blanks."""
+
+    def __init__(self, forms: Sequence[str]) -> None:
+        import numpy as np
+
+        self.words: dict[str, int] = {}
+        flat, letters, counts = [], [], np.zeros(len(forms), dtype=np.int64)
+        known = self.words
+        for start in range(0, len(forms), FORMS):
+            batch = [form.split() for form in forms[start : start + FORMS]]
+            counts[start : start + len(batch)] = [len(words) for words in batch]
+            flat.append(
+                np.array([known.setdefault(word, len(known)) for words in batch for word in words], dtype=np.int32)
+            )
+            joined = "".join(word for words in batch for word in words).encode("utf-32-le", "replace")
+            letters.append(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
+        self.flat = np.concatenate([*flat, np.zeros(0, dtype=np.int32)])
+        self.letters = np.concatenate([*letters, np.zeros(0, dtype=np.uint8)])
+        self.ends = np.cumsum(counts)
+        self.begins = self.ends - counts
+        self.lengths = np.array([len(word) for word in known], dtype=np.int32)
+        self.places = np.concatenate([[0], np.cumsum(self.lengths[self.flat], dtype=np.int64)])
+        courtesy = wordlist("courtesy")
+        self.courtesy = np.array([word in courtesy for word in known], dtype=bool)
+
+    def rows_with(self) -> dict[str, int]:
+        """In how many forms each word stands."""
+        import numpy as np
+
+        rows = np.repeat(np.arange(len(self.ends), dtype=np.int64), self.ends - self.begins)
+        pairs = np.sort(rows * max(1, len(self.words)) + self.flat)
+        first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
+        counts = np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
+        return dict(zip(self.words, counts.tolist(), strict=True))
+
+    def may_be_alike(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(pairs,) False where the forms of two rows certainly differ in wording."""
+        import numpy as np
+
+        found = np.ones(len(first), dtype=bool)
+        for start in range(0, len(first), BATCH):
+            piece = slice(start, start + BATCH)
+            found[piece] = self._look(first[piece], second[piece])
+        return found
+
+    def _look(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        import numpy as np
+
+        low_one, high_one = self.begins[first], self.ends[first]
+        low_two, high_two = self.begins[second], self.ends[second]
+        shared = self._shared(low_one, low_two, np.minimum(high_one - low_one, high_two - low_two), 1)
+        low_one, low_two = low_one + shared, low_two + shared
+        shared = self._shared(high_one - 1, high_two - 1, np.minimum(high_one - low_one, high_two - low_two), -1)
+        high_one, high_two = high_one - shared, high_two - shared
+        longest = np.maximum(self.ends[first] - self.begins[first], self.ends[second] - self.begins[second])
+        asked = np.flatnonzero((high_one > low_one) & (high_two > low_two) & (longest <= MAX_WORDS))
+        spans = [(low_one[asked], high_one[asked]), (low_two[asked], high_two[asked])]
+        for step in (1, -1):
+            alike = self._begins_alike(spans, step)
+            spans = [(low[alike], high[alike]) for low, high in spans]
+            asked, gone = asked[alike], asked[~alike]
+            longest[gone] = -1
+        return np.asarray(longest >= 0)
+
+    def _shared(self, one: np.ndarray, two: np.ndarray, most: np.ndarray, step: int) -> np.ndarray:
+        """How many words two runs have alike, going forwards or backwards from a place."""
+        import numpy as np
+
+        shared = np.zeros(len(one), dtype=np.int64)
+        going = np.flatnonzero(most > 0)
+        while len(going):
+            place = shared[going] * step
+            going = going[self.flat[one[going] + place] == self.flat[two[going] + place]]
+            shared[going] += 1
+            going = going[shared[going] < most[going]]
+        return shared
+
+    def _begins_alike(self, spans: list[tuple[np.ndarray, np.ndarray]], step: int) -> np.ndarray:
+        """Whether the first (or last) differing spans of words may be one another's typing error, or are courtesy."""
+        import numpy as np
+
+        heads = [low if step == 1 else high - 1 for low, high in spans]
+        found = self.courtesy[self.flat[heads[0]]] | self.courtesy[self.flat[heads[1]]]
+        asked = np.flatnonzero(~found)
+        runs = [self._run(low[asked], high[asked], step) for low, high in spans]
+        found[asked] = near_prefixes(*runs[0], *runs[1])
+        return np.asarray(found)
+
+    def _run(self, low: np.ndarray, high: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """(rows, letters) the first letters of a run of words in its direction, 0 behind its end; and word ends."""
+        import numpy as np
+
+        size = LETTERS + BAND
+        begin, end = self.places[low], self.places[high]
+        place = np.arange(size)[None, :]
+        where = begin[:, None] + place if step == 1 else end[:, None] - 1 - place
+        inside = place < (end - begin)[:, None]
+        letters = np.where(inside, self.letters[np.where(inside, where, 0)], 0).astype(np.int16)
+        ends = np.zeros((len(low), size + 1), dtype=bool)
+        word = low.copy() if step == 1 else high - 1
+        long = np.zeros(len(low), dtype=np.int64)
+        going = np.arange(len(low))
+        while len(going):
+            long[going] += self.lengths[self.flat[word[going]]]
+            going = going[long[going] <= size]
+            ends[going, long[going]] = True
+            word[going] += step
+            going = going[(word[going] < high[going]) & (word[going] >= low[going])]
+        return letters, ends
+
+
+def near_prefixes(one: np.ndarray, ends_one: np.ndarray, two: np.ndarray, ends_two: np.ndarray) -> np.ndarray:
+    """Whether runs of whole words at the beginnings of two texts may be one another's typing error.
+
+    The optimal string alignment distance within a band, for all rows at once. Runs longer than ``LETTERS`` count as
+    alike where their beginnings are.
+    """
+    import numpy as np
+
+    rows = len(one)
+    far = np.full(rows, 100, dtype=np.int16)
+    found = np.zeros(rows, dtype=bool)
+    older: dict[int, np.ndarray] = {}
+    row = {j: np.full(rows, j, dtype=np.int16) for j in range(BAND + 1)}
+    for i in range(1, LETTERS + 1):
+        last, row = row, {}
+        letter = one[:, i - 1]
+        for j in range(max(0, i - BAND), i + BAND + 1):
+            if j == 0:
+                row[0] = np.full(rows, i, dtype=np.int16)
+                continue
+            other = two[:, j - 1]
+            differs = ((letter != other) | (letter == 0)).astype(np.int16)
+            best = np.minimum(last.get(j - 1, far) + differs, np.minimum(last.get(j, far), row.get(j - 1, far)) + 1)
+            if i > 1 and j > 1:
+                swapped = (letter == two[:, j - 2]) & (one[:, i - 2] == other) & (letter != 0)
+                best = np.where(swapped, np.minimum(best, older.get(j - 2, far) + 1), best)
+            row[j] = best
+            longest = max(i, j)
+            allowed = 1 if longest <= 4 else 2 if longest <= 11 else BAND
+            found |= ends_one[:, i] & ends_two[:, j] & (best <= allowed)
+        older = last
+    return np.asarray(found | (np.min(np.stack(list(row.values())), axis=0) <= BAND))

@@ -1,0 +1,72 @@
+"""The array functions that deduplication rests on, in one place: no files, no rows of a table, no state.
+
+Each takes arrays (or a batch of texts) and gives arrays, and can be run on any part of the rows by any engine; the plan
+around them, which parts there are and in which order, is the caller's. In the order of use:
+
+* ``sum_rows``, ``normalised``: token numbers of a batch to unit vectors (the static embedder);
+* ``signatures``: a batch of texts to MinHash signatures; ``band_keys``: signatures to the keys of one LSH band;
+  ``candidate_pairs``, ``likely_pairs``: signatures to pairs and their estimated Jaccard similarity;
+* ``find_centers``: a sample of vectors to cluster centers; ``join_cells``: vectors to the rows of each cluster;
+  ``pairs_within``: the vectors of one cluster to all pairs above a threshold; ``similar_pairs``: the three together;
+* ``keep_first``: pairs to the rows that go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from curate.prompts.embed import normalised, sum_rows
+from curate.prompts.minhash import PERMUTATIONS, band_keys, candidate_pairs, likely_pairs, signatures
+from curate.prompts.neighbors import find_centers, join_cells, pairs_within, similar_pairs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "PERMUTATIONS",
+    "band_keys",
+    "candidate_pairs",
+    "find_centers",
+    "join_cells",
+    "keep_first",
+    "likely_pairs",
+    "normalised",
+    "pairs_within",
+    "signatures",
+    "similar_pairs",
+    "sum_rows",
+]
+
+PAIRS_AT_ONCE = 100_000
+Why = TypeVar("Why")
+
+
+def keep_first(
+    pairs: np.ndarray, similar: np.ndarray, judge: Callable[[int, int, float], Why | None]
+) -> dict[int, tuple[int, Why]]:
+    """Walk the pairs by the later place: it goes if a place before it that stays is its duplicate.
+
+    Greedy, not connected components: nothing goes because of what has gone itself.
+
+    Args:
+        pairs: (pairs, 2) places in the order of preference, the earlier first.
+        similar: (pairs,) how similar; the most similar is asked first.
+        judge: why two places are duplicates, None if they are not.
+
+    Returns:
+        For each place that goes, in ascending order, the place it goes for, and why.
+    """
+    import numpy as np
+
+    gone: dict[int, tuple[int, Why]] = {}
+    order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
+    for start in range(0, len(order), PAIRS_AT_ONCE):
+        piece = order[start : start + PAIRS_AT_ONCE]
+        for (earlier, later), how in zip(pairs[piece].tolist(), similar[piece].tolist(), strict=True):
+            if earlier in gone or later in gone:
+                continue
+            why = judge(earlier, later, how)
+            if why is not None:
+                gone[later] = earlier, why
+    return gone
