@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from curate.artifact import write_failure, write_text
-from curate.distillation.batches import Encoder, group_by_length, pad_left
+from curate.distillation.batches import Encoder, group_by_length, pad_left, pad_right
 from curate.errors import ConfigError
 from curate.progress import Progress, silent
 
@@ -45,7 +45,8 @@ def _group(prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: 
 def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_tokens: int) -> list[str]:  # noqa: ANN401
     from transformers import GenerationConfig
 
-    input_ids, mask = pad_left(prompts, encoder.pad)
+    causal = encoder.start is None
+    input_ids, mask = pad_left(prompts, encoder.pad) if causal else pad_right(prompts, encoder.pad)
     device = next(model.parameters()).device
     settings = GenerationConfig(
         do_sample=False,
@@ -53,11 +54,13 @@ def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_
         eos_token_id=end_tokens(model, encoder),
         pad_token_id=encoder.pad,
         bos_token_id=encoder.tokenizer.bos_token_id,
+        decoder_start_token_id=encoder.start,
     )
     tokens = model.generate(
         input_ids=input_ids.to(device), attention_mask=mask.long().to(device), generation_config=settings
     )
-    texts: list[str] = encoder.tokenizer.batch_decode(tokens[:, input_ids.shape[1] :], skip_special_tokens=True)
+    before = input_ids.shape[1] if causal else 1  # a decoder that has an encoder gives back its start token alone
+    texts: list[str] = encoder.tokenizer.batch_decode(tokens[:, before:], skip_special_tokens=True)
     return texts
 
 

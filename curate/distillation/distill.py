@@ -18,15 +18,16 @@ from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import Exam
 from curate.distillation.footprint import measure_footprints
 from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
+from curate.distillation.loading import load_model, place
 from curate.distillation.lora import add_lora, merge_lora
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TrainingReport
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
-from curate.distillation.teacher import find_weights, load_model, load_teacher
+from curate.distillation.teacher import find_weights, load_teacher
 from curate.distillation.trainer import Trainer, choose_device
-from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
+from curate.distillation.vocabulary import check_pair, choose_vocabulary, find_difference, same_sides
 from curate.distillation.world import World, join_world
 from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
@@ -136,11 +137,11 @@ class _Run:
         """All of it."""
         config, device = self.config, choose_device()
         torch.manual_seed(config.seed)
-        teacher, tokenizer = load_teacher(self.teacher_ticket, root, offline=self.offline)
-        teacher.to(device)
+        teacher, tokenizer = load_teacher(self.teacher_ticket, root, offline=self.offline, loading=config.loading)
+        place(teacher, device)
         student, student_tokenizer = self._student(teacher, tokenizer)
         student.to(device)
-        aligned = not find_difference(tokenizer, student_tokenizer)
+        aligned = not find_difference(tokenizer, student_tokenizer) and same_sides(student, teacher)
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
         self._stack(
             student, teacher, vocabulary
@@ -158,6 +159,7 @@ class _Run:
                 fingerprint=self.asked_sha256,
                 anchor=self.anchor,
                 progress=self.progress,
+                paired=not aligned and needs_teacher(config.losses),
             )
         exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
         # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
@@ -185,13 +187,12 @@ class _Run:
         student, student_tokenizer = make_student(config, teacher, tokenizer, offline=self.offline)
         if config.lora:
             add_lora(student, config.lora)
-        if needs_teacher(self.config.losses):
-            check_same_vocabulary(tokenizer, student_tokenizer)
+        check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
         return student, student_tokenizer
 
     def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
-        kept = self.config.student.keep_layers
-        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, kept=kept, cache=cache)
+        kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}
+        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
 
     def _cache(self, teacher: Any, examples: tuple[Example, ...], pad: int, vocabulary: int) -> TeacherCache | None:  # noqa: ANN401
         """The teacher, read once, where the config asks for it."""

@@ -11,6 +11,7 @@ from curate.distillation.answers import AnswerFile, ask_teacher
 from curate.distillation.batches import Encoder, Example
 from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import HeldOut, normalise
+from curate.distillation.loading import find_start
 from curate.distillation.rows import Row, answer_column, read_rows
 from curate.errors import PromptsError
 from curate.progress import Progress
@@ -40,10 +41,12 @@ def prepare_lesson(
     fingerprint: str,
     anchor: Path,
     progress: Progress,
+    paired: bool = False,
 ) -> Lesson:
     """Read, split, ask the teacher where no true answer is known, encode.
 
     ``fingerprint`` is what the answers belong to; answers of the same one in ``folder`` are not asked for again.
+    ``paired`` examples know how the teacher reads them, too.
     """
     rows = read_rows(prompts, answers=config.answers)
     learning, examining = split_rows(rows, config, anchor)
@@ -55,7 +58,7 @@ def prepare_lesson(
         teacher, teacher_reads, [row.id for row in todo], [row.prompt for row in todo], file, progress=progress
     )
     return Lesson(
-        examples=_encode(student_reads, learning, answers),
+        examples=_encode(student_reads, learning, answers, teacher_reads if paired else None),
         held_out=HeldOut(
             _encode(student_reads, examining, answers),
             tuple(row.answer for row in examining),
@@ -89,17 +92,24 @@ def _some(count: int, at_most: int, seed: int) -> list[int]:
     return sorted(order[:at_most])
 
 
-def _encode(encoder: Encoder, rows: Sequence[Row], answers: dict[str, str]) -> tuple[Example, ...]:
-    texts = [row.answer or answers[row.id] for row in rows]
-    return tuple(encoder.encode([row.id for row in rows], [row.prompt for row in rows], texts))
+def _encode(
+    encoder: Encoder, rows: Sequence[Row], answers: dict[str, str], teacher_reads: Encoder | None = None
+) -> tuple[Example, ...]:
+    columns = [row.id for row in rows], [row.prompt for row in rows], [row.answer or answers[row.id] for row in rows]
+    examples = encoder.encode(*columns)
+    if teacher_reads is not None:
+        twins = teacher_reads.encode(*columns)
+        examples = [replace(example, twin=twin) for example, twin in zip(examples, twins, strict=True)]
+    return tuple(examples)
 
 
 def make_encoder(tokenizer: Any, config: DistillConfig, *models: Any) -> Encoder:  # noqa: ANN401
-    """An encoder that fits every model's context."""
+    """An encoder for the first of the models that fits every model's context."""
     rooms = [getattr(model.config, "max_position_embeddings", 0) or 0 for model in models if model is not None]
     return Encoder(
         tokenizer,
         max_prompt_tokens=config.max_prompt_tokens,
         max_answer_tokens=config.max_answer_tokens,
         context=min((room for room in rooms if room), default=0),
+        start=find_start(models[0]) if models else None,
     )
