@@ -29,10 +29,9 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     if config.losses.kd.divergence != ULD:
         parse_divergence(config.losses.kd.divergence)
     losses = config.losses
-    if config.signals == "cached" and (losses.feature.weight or losses.attention.weight):
+    if config.signals == "cached" and losses.attention.weight:
         raise ConfigError(
-            "signals: a cache holds no hidden states and no attention maps",
-            hint="set signals to live, or losses.feature.weight and losses.attention.weight to 0",
+            "signals: a cache holds no attention maps", hint="set signals to live, or losses.attention.weight to 0"
         )
     if config.signals == "cached" and losses.kd.weight and losses.kd.divergence == ULD:
         raise ConfigError("signals: uld ranks whole distributions, and a cache holds none", hint="set signals to live")

@@ -11,7 +11,7 @@ import torch
 
 from curate.artifact import canonical_json, sha256_folder, sha256_text
 from curate.distillation.admission import check_leave, preflight
-from curate.distillation.batches import Example
+from curate.distillation.batches import Encoder, Example
 from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
@@ -27,7 +27,13 @@ from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_teacher
 from curate.distillation.trainer import Trainer, choose_device
-from curate.distillation.vocabulary import check_pair, choose_vocabulary, find_difference, same_sides
+from curate.distillation.vocabulary import (
+    check_pair,
+    choose_vocabulary,
+    find_difference,
+    fingerprint_tokenizer,
+    same_sides,
+)
 from curate.distillation.world import World, join_world
 from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
@@ -167,7 +173,7 @@ class _Run:
         if self.world.is_first:
             quality = {"teacher": exam.take(teacher, "teacher") if aligned else Quality()}
             quality["before"] = exam.take(student, "before")
-        trainer = self._train(student, teacher, lesson.examples, student_reads.pad, vocabulary, exam)
+        trainer = self._train(student, teacher, lesson.examples, student_reads, vocabulary, exam)
         if not self.world.is_first:
             self.world.wait()
             return TrainingReport.read(self.out / "training.json")
@@ -194,42 +200,45 @@ class _Run:
         kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}
         return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
 
-    def _cache(self, teacher: Any, examples: tuple[Example, ...], pad: int, vocabulary: int) -> TeacherCache | None:  # noqa: ANN401
+    def _cache(
+        self,
+        student: Any,  # noqa: ANN401
+        teacher: Any,  # noqa: ANN401
+        examples: tuple[Example, ...],
+        reads: Encoder,
+        vocabulary: int,
+    ) -> TeacherCache | None:
         """The teacher, read once, where the config asks for it."""
         kd, ticket = self.config.losses.kd, self.teacher_ticket
-        if self.config.signals != "cached" or not kd.weight:
+        if self.config.signals != "cached" or not needs_teacher(self.config.losses):
             return None
         who = ticket.content_sha256 or f"{ticket.ref}@{ticket.revision}"
+        stack = self._stack(student, teacher, vocabulary)
+        stack.close()
+        kept: dict[str, Any] = {"top_k": self.config.cache_top_k if kd.weight else 0, "temperature": kd.temperature}
+        kept |= {"vocabulary": vocabulary, "states": stack.teacher_states}
+        fingerprint = fingerprint_cache(who, examples, tokenizer=fingerprint_tokenizer(reads.tokenizer), **kept)
+        folder = self.out / "signals" / "cache"
         with self.world.first_alone():
-            return build_cache(
-                self.out / "signals" / "cache",
-                fingerprint_cache(who, examples, top_k=self.config.cache_top_k, temperature=kd.temperature),
-                examples,
-                teacher,
-                pad=pad,
-                top_k=self.config.cache_top_k,
-                temperature=kd.temperature,
-                vocabulary=vocabulary,
-                progress=self.progress,
-            )
+            return build_cache(folder, fingerprint, examples, teacher, pad=reads.pad, progress=self.progress, **kept)
 
     def _train(
         self,
         student: Any,  # noqa: ANN401
         teacher: Any,  # noqa: ANN401
         examples: tuple[Example, ...],
-        pad: int,
+        reads: Encoder,
         vocabulary: int,
         exam: Exam,
     ) -> Trainer:
         torch.manual_seed(self.config.seed)
-        cache = self._cache(teacher, examples, pad, vocabulary)
+        cache = self._cache(student, teacher, examples, reads, vocabulary)
         stack = self._stack(student, teacher, vocabulary, cache)
         try:
             trainer = Trainer(
                 stack,
                 examples,
-                pad,
+                reads.pad,
                 self.config,
                 checkpoints=self.out / "checkpoints",
                 fingerprint=self.fingerprint,

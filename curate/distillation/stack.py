@@ -89,7 +89,8 @@ class LossStack:
         self.student = student
         self.teacher = teacher
         self.student_probe = Probe(student, hidden=_choose(self.hidden_pairs, 0), maps=_choose(self.map_pairs, 0))
-        self.teacher_probe = Probe(teacher, hidden=_choose(self.hidden_pairs, 1), maps=_choose(self.map_pairs, 1))
+        live = {"hidden": self.teacher_states, "maps": _choose(self.map_pairs, 1)} if cache is None else {}
+        self.teacher_probe = Probe(teacher, **live)
 
     def __call__(self, batch: Batch, totals: Totals) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss with its graph, and every wired term unweighted; over a step's batches they add up."""
@@ -125,18 +126,29 @@ class LossStack:
     def read(self, batch: Batch, totals: Totals) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The response, weighted, and each further term, unweighted, with their graphs; and every term as a value."""
         ours = self.student_probe(batch)
-        theirs = None
-        if self.needs_teacher:
-            with torch.no_grad():
-                theirs = self.teacher_probe(batch.twin or batch).to(batch.input_ids.device)
+        theirs = self._look(batch)
         loss, terms = self._response(batch, ours.last, None if theirs is None else theirs.last, totals)
         parts = {RESPONSE: loss}
         if theirs is not None and self.features is not None:
             parts["feature"] = self._feature(batch, ours, theirs, totals)
-        if theirs is not None and self.map_pairs:
+        if theirs is not None and theirs.attentions:
             parts["attention"] = self._attention(batch, ours, theirs, totals)
         terms |= {name: part for name, part in parts.items() if name != RESPONSE}
         return parts, {name: term.detach() for name, term in terms.items()}
+
+    def _look(self, batch: Batch) -> Signals | None:
+        """What the teacher shows, live or from its cache; None where no term asks."""
+        if self.cache is not None:
+            return Signals(torch.empty(0), self.cache.read_states(batch, self.teacher_states))
+        if not self.needs_teacher:
+            return None
+        with torch.no_grad():
+            return self.teacher_probe(batch.twin or batch).to(batch.input_ids.device)
+
+    @property
+    def teacher_states(self) -> dict[str, list[int]]:
+        """Hidden states of the teacher that the feature term looks at, numbers by side."""
+        return _choose(self.hidden_pairs, 1)
 
     def _feature(self, batch: Batch, ours: Signals, theirs: Signals, totals: Totals) -> Tensor:
         """The feature term, each side over its own positions."""
@@ -165,7 +177,7 @@ class LossStack:
         head = find_head(self.student)
         states, weight = head.split(ours[batch.predicts], self.vocabulary)
         share = batch.answer_tokens / totals.answer_tokens
-        if self.cache is not None:
+        if self.cache is not None and kd.weight:
             options = {"student_scale": head.scale, "student_softcap": head.softcap}
             result = self._cached(batch, states, weight, self.cache, options)
             return self._share(result, share)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from curate.artifact import canonical_json, sha256_text
 from curate.distillation.config import ULD, LossConfig
 from curate.distillation.sides import is_seq2seq
 from curate.errors import ConfigError
@@ -72,6 +73,13 @@ def _merges(tokenizer: Any) -> Any:  # noqa: ANN401
     payload = json.loads(backend.to_str())
     model = payload.get("model") or {}
     return model.get("type"), model.get("merges"), payload.get("normalizer"), payload.get("pre_tokenizer")
+
+
+def fingerprint_tokenizer(tokenizer: Any) -> str:  # noqa: ANN401
+    """What a tokenizer reads like: how it splits, its tokens, special ids and chat template."""
+    specials = [getattr(tokenizer, name, None) for name in SPECIALS]
+    template = getattr(tokenizer, "chat_template", None)
+    return sha256_text(canonical_json([tokenizer.get_vocab(), _merges(tokenizer), specials, template]))
 
 
 def choose_vocabulary(tokenizer: Any, teacher_rows: int, student_rows: int) -> int:  # noqa: ANN401

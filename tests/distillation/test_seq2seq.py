@@ -290,6 +290,14 @@ def test_a_broken_t5_training_goes_on_to_the_same_losses(classroom):
     assert again.student_sha256 == whole.student_sha256
 
 
+def test_a_t5_teacher_read_once_teaches_what_a_live_one_does(classroom):
+    losses = {"task": 1.0, "kd": 1.0, "feature": 0.5, "balance": "off"}
+    live = teach(classroom, make_config(losses=losses, epochs=2), out=classroom.root / "live")
+    cached = teach(classroom, make_config(losses=losses, epochs=2, signals="cached", cache_top_k=1000))
+    for ours, theirs in zip(cached.curve, live.curve, strict=True):
+        assert ours.terms == pytest.approx(theirs.terms, rel=0.02)
+
+
 def test_low_rank_matrices_beside_a_t5_fold_in(reads, examples):
     model, batch = make_t5(), collate(examples[:3], 0)
     before = Probe(model)(batch).last.detach()
