@@ -26,7 +26,7 @@ from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_teacher
-from curate.distillation.trainer import Trainer, choose_device
+from curate.distillation.trainer import Trainer
 from curate.distillation.vocabulary import (
     check_pair,
     choose_vocabulary,
@@ -34,7 +34,7 @@ from curate.distillation.vocabulary import (
     fingerprint_tokenizer,
     same_sides,
 )
-from curate.distillation.world import World, join_world
+from curate.distillation.world import World, choose_device, join_world
 from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent

@@ -239,11 +239,6 @@ def choose_precision(wanted: str, device: str) -> str:
     return "bf16" if native else "fp32"
 
 
-def choose_device() -> str:
-    """A GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def _groups(stack: LossStack, decay: float) -> list[dict[str, Any]]:
     """Matrices decay, vectors do not."""
     trained: list[Tensor] = [tensor for tensor in stack.parameters() if tensor.requires_grad]
