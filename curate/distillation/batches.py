@@ -75,8 +75,10 @@ class Batch:
         """How many tokens are learned."""
         return int(self.predicts.sum())
 
-    def to(self, device: str) -> "Batch":
-        """The same batch on a device."""
+    def to(self, device: str | torch.device) -> "Batch":
+        """The same batch on a device; itself if it lies there."""
+        if self.input_ids.device == torch.device(device):
+            return self
         return Batch(
             self.ids,
             self.input_ids.to(device),

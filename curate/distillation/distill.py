@@ -18,7 +18,7 @@ from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import Exam
 from curate.distillation.footprint import measure_footprints
 from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
-from curate.distillation.loading import load_model, place
+from curate.distillation.loading import check_world, load_model, place
 from curate.distillation.lora import add_lora, merge_lora
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TrainingReport
@@ -82,6 +82,7 @@ def distill(
     check_leave(decision, config)
     preflight(config, teacher=find_weights(teacher_ticket), anchor=anchor)
     world = join_world()
+    check_world(world, config.loading)
     run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress, offline, world)
     if resume and (report := run.finished()) is not None:
         return report

@@ -8,11 +8,14 @@ from typing import Any
 
 from curate.distillation.config import LoadingConfig
 from curate.distillation.sides import is_seq2seq
+from curate.distillation.world import World
 from curate.errors import ConfigError, CurateError, HubUnreachable, MissingExtra, ModelNotFound, UnavailableError
 
 log = logging.getLogger(__name__)
 STORED = "_curate_stored_dtype"
 """The attribute under which a loaded model remembers the floating type it is stored in."""
+PLACED = "_curate_placed"
+"""The attribute under which a loaded model remembers that it lies where it was told to."""
 
 
 def load_model(
@@ -46,6 +49,7 @@ def load_model(
     except (OSError, ValueError) as error:
         raise explain_failure(ref, error, local=folder.is_dir()) from error
     setattr(model, STORED, stored)
+    setattr(model, PLACED, "device_map" in placing)
     if any(tensor.is_meta for tensor in model.parameters()):
         raise UnavailableError(
             f"{ref}: does not fit the memory of these devices, and weights on a disk are too slow to teach",
@@ -67,6 +71,8 @@ def choose_placing(loading: LoadingConfig, stored: Any) -> dict[str, Any]:  # no
         _need("bitsandbytes")
         from transformers import BitsAndBytesConfig
 
+        if torch.cuda.is_available():
+            options.setdefault("device_map", {"": torch.cuda.current_device()})
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_8bit=loading.quantize == "8bit",
             load_in_4bit=loading.quantize == "4bit",
@@ -74,6 +80,15 @@ def choose_placing(loading: LoadingConfig, stored: Any) -> dict[str, Any]:  # no
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
     return options
+
+
+def check_world(world: World, loading: LoadingConfig) -> None:
+    """Refuse a teacher that every one of several processes would spread over the same devices."""
+    if world.size > 1 and loading.device_map not in ("", "cpu"):
+        raise ConfigError(
+            f"loading.device_map: each of {world.size} processes would spread a teacher over all devices",
+            hint="run one process, or load the teacher whole in each: set loading.quantize or loading.dtype instead",
+        )
 
 
 def _need(library: str) -> None:
@@ -103,7 +118,7 @@ def find_start(model: Any) -> int | None:  # noqa: ANN401
 
 def place(model: Any, device: str) -> None:  # noqa: ANN401
     """Move a model to a device, unless loading has placed it already."""
-    if not getattr(model, "hf_device_map", None) and not getattr(model, "is_quantized", False):
+    if not getattr(model, PLACED, False) and not getattr(model, "is_quantized", False):
         model.to(device)
 
 

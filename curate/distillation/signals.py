@@ -113,11 +113,12 @@ class Probe:
         return keep
 
     def __call__(self, batch: Batch) -> Signals:
-        """Read a batch."""
+        """Read a batch, wherever it lies; what is shown lies there too."""
         self.kept = {}
+        asked, batch = batch.input_ids.device, batch.to(self.model.get_input_embeddings().weight.device)
         last = self._read_both(batch) if is_seq2seq(self.model.config) else self._read(batch)
         kept, self.kept = self.kept, {}
-        return Signals(last, kept, self.tap.take() if self.tap else {})
+        return Signals(last, kept, self.tap.take() if self.tap else {}).to(asked)
 
     def _read(self, batch: Batch) -> Tensor:
         """The last states of a causal model."""

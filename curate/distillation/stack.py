@@ -143,7 +143,7 @@ class LossStack:
         if not self.needs_teacher:
             return None
         with torch.no_grad():
-            return self.teacher_probe(batch.twin or batch).to(batch.input_ids.device)
+            return self.teacher_probe(batch.twin or batch)
 
     @property
     def teacher_states(self) -> dict[str, list[int]]:
