@@ -11,7 +11,14 @@ FilePath = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("config", type=FilePath)
-@click.option("--teacher", type=FilePath, required=True, help="The license gate's ticket.")
+@click.option(
+    "--teacher",
+    "teachers",
+    type=FilePath,
+    required=True,
+    multiple=True,
+    help="The license gate's ticket; once for each of several teachers.",
+)
 @click.option("--dataset", type=FilePath, required=True, help="The prompt gate's ticket.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one field, dotted; may be repeated.")
 @click.option("--resume", type=FilePath, help="Go on from what a broken call left in this folder.")
@@ -29,7 +36,7 @@ FilePath = click.Path(path_type=Path)
 def distill(
     settings: dict[str, bool],
     config: Path,
-    teacher: Path,
+    teachers: tuple[Path, ...],
     dataset: Path,
     overrides: tuple[str, ...],
     resume: Path | None,
@@ -53,25 +60,32 @@ def distill(
     from curate.gate import ApprovedDataset, ApprovedTeacher
 
     loaded = load_config(config, overrides)
-    teacher_ticket = ApprovedTeacher.read_ticket(teacher)
+    tickets = [(ApprovedTeacher.read_ticket(path), path.parent) for path in teachers]
     dataset_ticket = ApprovedDataset.read_ticket(dataset)
+    if len(tickets) > 1:
+        from curate.runs.teachers import judge_together
+
+        judge_together(tickets)
     from curate.errors import MissingExtra
 
     try:
         from curate.distillation.distill import distill as teach
+        from curate.runs.answer_check import answer_check
     except ModuleNotFoundError as error:
         raise MissingExtra(error.name or "torch", "distill") from error
     with Reporter(quiet=bool((settings or {}).get("quiet"))) as progress:
         report = teach(
-            teacher_ticket,
+            tickets[0][0],
             dataset_ticket,
             loaded,
-            root=teacher.parent,
+            root=tickets[0][1],
             dataset_root=dataset.parent,
             out=folder,
             anchor=config.parent,
             resume=resume is not None,
             progress=progress,
+            more_teachers=tickets[1:],
+            check=answer_check(loaded),
         )
     if form == "json":
         click.echo(report.to_json(), nl=False)

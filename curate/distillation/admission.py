@@ -29,6 +29,7 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     if config.losses.kd.divergence != ULD:
         parse_divergence(config.losses.kd.divergence)
     losses = config.losses
+    _check_answers_alone(config)
     if config.signals == "cached" and losses.attention.weight:
         raise ConfigError(
             "signals: a cache holds no attention maps", hint="set signals to live, or losses.attention.weight to 0"
@@ -42,6 +43,27 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     check_layers(config, read_layers(teacher), anchor)
     if config.evaluation.file and not (anchor / config.evaluation.file).is_file():
         raise ConfigError(f"evaluation.file: {anchor / config.evaluation.file}: no such file", hint="check the path")
+
+
+def _check_answers_alone(config: DistillConfig) -> None:
+    """Through an endpoint, or from several teachers, a student learns from answers and from nothing else."""
+    if not config.answers_alone:
+        return
+    source = "an endpoint gives" if not config.teachers else "several teachers give"
+    if config.endpoint and config.teachers:
+        raise ConfigError("endpoint: stands beside teachers", hint="give each of the teachers its own endpoint")
+    if len({one.teacher for one in config.teachers}) < len(config.teachers):
+        raise ConfigError("teachers: one is named twice", hint="name each once, with one share")
+    if len(signals_used(config)) > 1 or config.signals == "cached":
+        beyond = ", ".join(f"no {name}" for name in signals_used(config)[1:]) or "not what a cache keeps"
+        raise ConfigError(
+            f"losses: {source} answers alone, {beyond}",
+            hint="set losses.kd, losses.feature.weight and losses.attention.weight to 0, and signals to live",
+        )
+    if config.student.keep_layers:
+        raise ConfigError(
+            "student.keep_layers: no teacher is in memory whose layers could be kept", hint="give student.base"
+        )
 
 
 def check_layers(config: DistillConfig, teacher: Mapping[str, int], anchor: Path) -> None:

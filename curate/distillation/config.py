@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from curate.artifact import Value, first_problem
+from curate.distillation.teacher_config import OPERATION, EndpointConfig, TeacherConfig
 from curate.errors import ConfigError
 from curate.safeyaml import parse_yaml, read_yaml
 
@@ -147,6 +148,12 @@ class DistillConfig(Value):
     """Batches of one optimizer step; the loss is normalised over all of them together."""
     gradient_checkpointing: bool = False
     """Compute the student's layers again in the backward pass instead of keeping what they gave."""
+    endpoint: EndpointConfig | None = None
+    """The teacher answers through a server; only its answers teach then."""
+    teachers: tuple[TeacherConfig, ...] = ()
+    """Several teachers, each with its own ticket; only their answers teach then."""
+    answer_checks: bool = True
+    """Teachers' answers that are empty, refused, garbage or cut off do not teach."""
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -154,6 +161,16 @@ class DistillConfig(Value):
     checkpoint_every: int = Field(200, gt=0)
     """Optimizer steps between checkpoints."""
     seed: int = 0
+
+    @property
+    def answers_alone(self) -> bool:
+        """Whether no teacher is in memory while the student learns."""
+        return bool(self.endpoint or self.teachers)
+
+    def what_teaches(self) -> dict[str, Any]:
+        """Everything that changes the result: the config without how often it is saved and how servers are asked."""
+        hidden = {"checkpoint_every": True, "endpoint": OPERATION, "teachers": {"__all__": {"endpoint": OPERATION}}}
+        return self.model_dump(mode="json", exclude=hidden)  # type: ignore[arg-type]
 
 
 def without_teacher(config: DistillConfig) -> DistillConfig:

@@ -3,39 +3,36 @@
 import logging
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from curate.artifact import canonical_json, sha256_folder, sha256_text
-from curate.distillation.admission import check_leave, preflight
+from curate.artifact import canonical_json, sha256_text
+from curate.distillation.admission import preflight
 from curate.distillation.batches import Encoder, Example
 from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.checkpoint import writing
 from curate.distillation.config import DistillConfig
+from curate.distillation.earlier import check_fresh, find_finished
 from curate.distillation.evaluate import Exam
+from curate.distillation.faculty import Teacher, appoint
 from curate.distillation.footprint import measure_footprints
-from curate.distillation.lesson import Lesson, make_encoder, prepare_lesson
-from curate.distillation.loading import check_world, load_model, place
+from curate.distillation.lesson import AnswerCheck, Lesson, make_encoder, prepare_lesson
+from curate.distillation.loading import check_world, load_model, place_model
 from curate.distillation.lora import add_lora, merge_lora
+from curate.distillation.questions import Questions
 from curate.distillation.record import make_report
-from curate.distillation.results import Quality, TrainingReport
+from curate.distillation.results import Quality, TeacherRecord, TrainingReport
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
 from curate.distillation.teacher import find_weights, load_teacher
 from curate.distillation.trainer import Trainer
-from curate.distillation.vocabulary import (
-    check_pair,
-    choose_vocabulary,
-    find_difference,
-    fingerprint_tokenizer,
-    same_sides,
-)
+from curate.distillation.vocabulary import check_pair, choose_vocabulary, fingerprint_tokenizer, read_alike
 from curate.distillation.world import World, choose_device, join_world
-from curate.errors import ConfigError
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
 
@@ -54,11 +51,13 @@ def distill(
     resume: bool = False,
     offline: bool = False,
     progress: Progress = silent,
+    more_teachers: Sequence[tuple[ApprovedTeacher, Path]] = (),
+    check: AnswerCheck | None = None,
 ) -> TrainingReport:
-    """Teach a student and measure it; nothing is read before both tickets were opened.
+    """Teach a student and measure it; nothing is read before all tickets were opened.
 
-    Leaves ``out/student`` (a plain transformers folder), ``out/signals/answers.jsonl`` and ``out/training.json``;
-    checkpoints lie in ``out/checkpoints`` until the student is exported.
+    Leaves ``out/student`` (a plain transformers folder), ``out/signals`` (what teachers answered) and
+    ``out/training.json``; checkpoints lie in ``out/checkpoints`` until the student is exported.
 
     Args:
         teacher_ticket: leave to learn from a teacher.
@@ -71,110 +70,85 @@ def distill(
         resume: go on from what an earlier call left in ``out``; without it, ``out`` must hold none of the above.
         offline: keep to what is on this machine.
         progress: hears of answers, training and evaluation.
+        more_teachers: further tickets, each with its folder, where the config names several teachers.
+        check: says of a teacher's answer why it must not teach.
 
     Raises:
         TamperedError: a ticket, decision, prompt file or teacher is not what was approved.
-        Denied: the config goes beyond what the teacher was approved for.
+        Denied, NeedsReview: the config goes beyond what a teacher was approved for, or its route is not clear.
         ConfigError, ModelNotFound, HubUnreachable, RunError: as their names say.
     """
-    decision = teacher_ticket.open(root)
+    teachers = appoint([(teacher_ticket, root), *more_teachers], config)
     prompts = dataset_ticket.open(dataset_root or root)
-    check_leave(decision, config)
-    preflight(config, teacher=find_weights(teacher_ticket), anchor=anchor)
+    preflight(config, teacher="" if config.answers_alone else find_weights(teacher_ticket), anchor=anchor)
     world = join_world()
     check_world(world, config.loading)
-    run = _Run(teacher_ticket, dataset_ticket, config, out, anchor, progress, offline, world)
-    if resume and (report := run.finished()) is not None:
+    run = _Run(teachers, dataset_ticket, config, out, anchor, progress, check, offline, world)
+    tickets = [one.ticket for one in teachers]
+    if resume and (report := find_finished(out, config, tickets, dataset_ticket)) is not None:
         return report
     if not resume:
-        run.check_fresh()
+        check_fresh(out)
     world.wait()  # nobody writes before everybody has looked
-    return run.go(prompts, root)
+    return run.go(prompts)
 
 
 @dataclass
 class _Run:
     """One call of ``distill``."""
 
-    teacher_ticket: ApprovedTeacher
+    teachers: tuple[Teacher, ...]
     dataset_ticket: ApprovedDataset
     config: DistillConfig
     out: Path
     anchor: Path
     progress: Progress
+    check: AnswerCheck | None = None
     offline: bool = False
     world: World = field(default_factory=World)
     started: float = field(default_factory=time.perf_counter)
 
     @property
-    def asked_sha256(self) -> str:
-        """What the teacher's answers belong to: who was asked, what, and within which limits; not how it is taught."""
-        limits = {"max_prompt_tokens", "max_answer_tokens", "answers", "evaluation", "seed", "batch_tokens"}
-        asked = self.config.model_dump(mode="json", include=limits)
-        del asked["evaluation"]["every"]
-        tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
-        return sha256_text(canonical_json([asked, self.teacher_ticket.ref, *tickets]))
+    def teacher_ticket(self) -> ApprovedTeacher:
+        """The first teacher's, which is the only one's where signals beside answers are used."""
+        return self.teachers[0].ticket
 
     @property
     def fingerprint(self) -> str:
-        """What checkpoints and answers belong to."""
-        parts = [self.config.model_dump(mode="json", exclude={"checkpoint_every"})]
-        tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
-        return sha256_text(canonical_json([*parts, self.teacher_ticket.ref, *tickets]))
+        """What checkpoints belong to."""
+        who = [[one.ticket.ref, one.ticket.content_sha256, one.ticket.revision] for one in self.teachers]
+        return sha256_text(canonical_json([self.config.what_teaches(), who, self.dataset_ticket.file_sha256]))
 
-    def check_fresh(self) -> None:
-        """Refuse a folder in which an earlier call left something: it is neither mixed with this one's nor deleted."""
-        for name in ("student", "signals", "checkpoints", "training.json"):
-            if (self.out / name).exists():
-                raise ConfigError(
-                    f"{self.out / name}: an earlier distillation left this", hint="resume it, or choose another folder"
-                )
-
-    def finished(self) -> TrainingReport | None:
-        """The report of an earlier call, if it came to its end with the same inputs and its student is whole."""
-        path = self.out / "training.json"
-        if not path.exists() or not (self.out / "student").is_dir():
-            return None
-        report = TrainingReport.read(path)
-        same = report.config == self.config and report.dataset_decision_sha256 == self.dataset_ticket.decision_sha256
-        same = same and report.teacher_decision_sha256 == self.teacher_ticket.decision_sha256
-        return report if same and report.student_sha256 == sha256_folder(self.out / "student") else None
-
-    def go(self, prompts: Path, root: Path) -> TrainingReport:
+    def go(self, prompts: Path) -> TrainingReport:
         """All of it."""
         config, device = self.config, choose_device()
         torch.manual_seed(config.seed)
-        teacher, tokenizer = load_teacher(self.teacher_ticket, root, offline=self.offline, loading=config.loading)
-        place(teacher, device)
+        teacher, tokenizer = self._teacher_in_memory(device)
         student, student_tokenizer = self._student(teacher, tokenizer)
         student.to(device)
-        aligned = not find_difference(tokenizer, student_tokenizer) and same_sides(student, teacher)
+        aligned = teacher is not None and read_alike((teacher, tokenizer), (student, student_tokenizer))
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
-        self._stack(
-            student, teacher, vocabulary
-        ).close()  # what cannot be wired is refused before answers are asked for
-        teacher_reads = make_encoder(tokenizer, config, teacher, student if aligned else None)
-        student_reads = teacher_reads if aligned else make_encoder(student_tokenizer, config, student, None)
+        self._stack(student, teacher, vocabulary).close()  # what cannot be wired is refused before anybody is asked
+        reads = make_encoder(tokenizer if aligned else student_tokenizer, config, student, teacher if aligned else None)
+        questions = self._questions(teacher, reads if aligned else None, tokenizer, reads)
         with self.world.first_alone():
             lesson = prepare_lesson(
                 config,
                 prompts,
-                teacher,
-                teacher_reads,
-                student_reads,
-                folder=self.out / "signals",
-                fingerprint=self.asked_sha256,
+                questions.ask,
+                reads,
+                folder=questions.folder,
                 anchor=self.anchor,
-                progress=self.progress,
-                paired=not aligned and needs_teacher(config.losses),
+                check=self.check,
+                teacher_reads=None if aligned else questions.teacher_reads(needs_teacher(config.losses)),
             )
-        exam = Exam(teacher if aligned else None, lesson.held_out, student_reads, vocabulary, self.progress)
+        exam = Exam(teacher if aligned else None, lesson.held_out, reads, vocabulary, self.progress)
         # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
         quality = {"teacher": Quality(), "before": Quality()}
         if self.world.is_first:
             quality = {"teacher": exam.take(teacher, "teacher") if aligned else Quality()}
             quality["before"] = exam.take(student, "before")
-        trainer = self._train(student, teacher, lesson.examples, student_reads, vocabulary, exam)
+        trainer = self._train(student, teacher, lesson.examples, reads, vocabulary, exam)
         if not self.world.is_first:
             self.world.wait()
             return TrainingReport.read(self.out / "training.json")
@@ -182,9 +156,35 @@ class _Run:
         self._export(student, tokenizer if aligned else student_tokenizer, folder)
         student = load_model(str(folder))[0].to(device)
         quality["after"] = exam.take(student, "after")
-        report = self._close(trainer, lesson, quality, teacher, student)
+        report = self._close(trainer, lesson, quality, questions.records(lesson.dropped), teacher, student)
         self.world.wait()
         return report
+
+    def _teacher_in_memory(self, device: str) -> tuple[Any, Any]:
+        """The one teacher whose signals are read while the student learns; none where answers alone teach."""
+        if self.config.answers_alone:
+            return None, None
+        teacher, tokenizer = load_teacher(
+            self.teacher_ticket, self.teachers[0].root, offline=self.offline, loading=self.config.loading
+        )
+        place_model(teacher, device)
+        return teacher, tokenizer
+
+    def _questions(self, teacher: Any, teacher_reads: Encoder | None, tokenizer: Any, reads: Encoder) -> Questions:  # noqa: ANN401
+        """Whom to ask and how; a teacher that is in memory is asked there."""
+        there = teacher is not None
+        in_memory = (teacher, teacher_reads or make_encoder(tokenizer, self.config, teacher)) if there else None
+        return Questions(
+            self.config,
+            self.teachers,
+            self.out / "signals",
+            self.dataset_ticket.file_sha256,
+            reads,
+            choose_device(),
+            self.offline,
+            self.progress,
+            in_memory,
+        )
 
     def _student(self, teacher: Any, tokenizer: Any) -> tuple[Any, Any]:  # noqa: ANN401
         """The student; where signals are compared, its tokenizer must be the teacher's."""
@@ -194,11 +194,13 @@ class _Run:
         student, student_tokenizer = make_student(config, teacher, tokenizer, offline=self.offline)
         if config.lora:
             add_lora(student, config.lora)
-        check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
+        if teacher is not None:
+            check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
         return student, student_tokenizer
 
     def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
         kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}
+        teacher = student if teacher is None else teacher  # never run: every weight of its signals is 0
         return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
 
     def _cache(
@@ -213,7 +215,7 @@ class _Run:
         kd, ticket = self.config.losses.kd, self.teacher_ticket
         if self.config.signals != "cached" or not needs_teacher(self.config.losses):
             return None
-        who = ticket.content_sha256 or f"{ticket.ref}@{ticket.revision}"
+        who = f"{ticket.content_sha256 or ticket.ref}@{ticket.revision} {self.config.loading}"
         stack = self._stack(student, teacher, vocabulary)
         stack.close()
         kept: dict[str, Any] = {"top_k": self.config.cache_top_k if kd.weight else 0, "temperature": kd.temperature}
@@ -269,20 +271,23 @@ class _Run:
         trainer: Trainer,
         lesson: Lesson,
         quality: dict[str, Quality],
+        teachers: tuple[TeacherRecord, ...],
         teacher: Any,  # noqa: ANN401
         student: Any,  # noqa: ANN401
     ) -> TrainingReport:
         """Weigh both models, write ``training.json``; the checkpoints have done their work."""
         prompt, folder = lesson.examples[0].prompt, self.out / "student"
-        weights = Path(find_weights(self.teacher_ticket))
+        models: dict[str, tuple[Any, Path | None]] = {"student": (student, folder)}
+        if teacher is not None:
+            weights = Path(find_weights(self.teacher_ticket))
+            models = {"teacher": (teacher, weights if weights.is_dir() else None), **models}
         report = make_report(
             (self.teacher_ticket, self.dataset_ticket),
             trainer,
             lesson,
             quality,
-            measure_footprints(
-                {"teacher": (teacher, weights if weights.is_dir() else None), "student": (student, folder)}, prompt
-            ),
+            measure_footprints(models, prompt),
+            teachers=teachers,
             student=folder,
             wall_s=time.perf_counter() - self.started,
         )

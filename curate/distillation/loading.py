@@ -116,7 +116,7 @@ def find_start(model: Any) -> int | None:  # noqa: ANN401
     )
 
 
-def place(model: Any, device: str) -> None:  # noqa: ANN401
+def place_model(model: Any, device: str) -> None:  # noqa: ANN401
     """Move a model to a device, unless loading has placed it already."""
     if not getattr(model, PLACED, False) and not getattr(model, "is_quantized", False):
         model.to(device)

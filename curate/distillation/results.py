@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import JsonValue
+
 from curate.artifact import Artifact, Value
 from curate.distillation.config import DistillConfig
 
@@ -50,6 +52,35 @@ class ExamPoint(Value):
     quality: Quality
 
 
+class TeacherRecord(Value):
+    """What one teacher was asked and how it answered."""
+
+    ref: str
+    revision: str = ""
+    decision_sha256: str
+    obligations: tuple[str, ...] = ()
+    """The duties on its ticket."""
+    share: float = 1.0
+    """Of the prompts without a true answer, as planned."""
+    decoding: dict[str, JsonValue] = {}
+    """How it answered, as in the first line of its answer file."""
+    answers: int
+    """Held-out prompts included."""
+    cut: int = 0
+    """Of these, cut at the bound; they teach without an end."""
+    dropped: dict[str, int] = {}
+    """Of these, not fit to teach, by reason."""
+    served_as: tuple[str, ...] = ()
+    """What a server called the model."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    """As a server counted them, for the answers above."""
+    estimated_tokens: int = 0
+    """Of answers for which it counted nothing."""
+    lost_tokens: int = 0
+    """Estimated, for replies that never came whole."""
+
+
 class TrainingReport(Artifact):
     """One distillation, measured."""
 
@@ -67,6 +98,8 @@ class TrainingReport(Artifact):
     steps: int
     tokens: int
     """Answer tokens the student learned from, over all epochs."""
+    teachers: tuple[TeacherRecord, ...] = ()
+    """Everybody who answered; empty where every answer came from the file."""
     curve: tuple[LossPoint, ...]
     balance: dict[str, float] = {}
     """Factors on the weights of feature and attention terms, where ``losses.balance`` asked for them."""

@@ -27,6 +27,11 @@ def check_pair(teacher: tuple[Any, Any], student: tuple[Any, Any], losses: LossC
         check_same_vocabulary(teacher[1], student[1], deep=bool(deep))
 
 
+def read_alike(teacher: tuple[Any, Any], student: tuple[Any, Any]) -> bool:
+    """Whether (model, tokenizer) pairs make the same tokens of the same prompt and answer."""
+    return not find_difference(teacher[1], student[1]) and same_sides(teacher[0], student[0])
+
+
 def same_sides(teacher: Any, student: Any) -> bool:  # noqa: ANN401 – transformers models
     """Whether both read prompt and answer alike: as one text, or with an encoder and a decoder."""
     return is_seq2seq(teacher.config) == is_seq2seq(student.config)

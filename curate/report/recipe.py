@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from curate.distillation.config import LossConfig
-from curate.distillation.results import Quality, TrainingReport
+from curate.distillation.results import Quality, TeacherRecord, TrainingReport
 from curate.report.numbers import format_number
-from curate.report.text import QUALITIES
+from curate.report.text import QUALITIES, bound_text
 
 Rows = tuple[tuple[str, ...], ...]
 
@@ -56,11 +56,29 @@ def settings(report: TrainingReport) -> Rows:
         "batch": f"{config.batch_tokens:,} tokens",
         "precision": config.precision,
         "seed": str(config.seed),
+        **{f"answers of {bound_text(one.ref, 80)}": answered(one) for one in report.teachers if one.answers},
         "speed": f"{format_number(report.tokens_per_s)} tokens a second" if report.tokens_per_s is not None else "",
         "machine": "; ".join(f"{key} {value}" for key, value in sorted(report.machine.items())),
         "versions": "; ".join(f"{key} {value}" for key, value in sorted(report.versions.items())),
     }
     return tuple((label, value) for label, value in rows.items() if value)
+
+
+def answered(teacher: TeacherRecord) -> str:
+    """How a teacher's answers were made, and what came of them."""
+    gone = ", ".join(f"{count:,} {bound_text(reason, 60)}" for reason, count in teacher.dropped.items())
+    used = teacher.prompt_tokens + teacher.completion_tokens
+    how = [
+        f"{teacher.share:.0%} of the prompts" if teacher.share < 1 else "",
+        f"through {teacher.decoding.get('through', '')}",
+        f"served as {bound_text(', '.join(teacher.served_as), 80)}" if teacher.served_as else "",
+        f"{teacher.answers:,} answers",
+        f"{teacher.cut:,} cut at the bound" if teacher.cut else "",
+        f"dropped: {gone}" if gone else "",
+        f"{used:,} tokens as the server counted" if used else "",
+        f"about {teacher.lost_tokens:,} tokens lost" if teacher.lost_tokens else "",
+    ]
+    return "; ".join(part for part in how if part)
 
 
 def training_digests(report: TrainingReport) -> Rows:

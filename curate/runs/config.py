@@ -7,11 +7,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from curate.artifact import Artifact, first_problem
 from curate.distillation.config import DistillConfig, EvaluationConfig, StudentConfig, override
+from curate.distillation.teacher_config import TeacherConfig
 from curate.errors import ConfigError
 from curate.policy import Option
 from curate.safeyaml import read_yaml
 
-OWN_KEYS = ("student", "evaluation", "answers")
+OWN_KEYS = ("student", "evaluation", "answers", "teachers")
 """Parts of ``DistillConfig`` that a run file gives at its top level."""
 
 
@@ -19,8 +20,10 @@ class RunConfig(Artifact):
     """A gated run, as resolved: what the file, the environment and the flags came to."""
 
     kind: Literal["curate/run-config@1"] = "curate/run-config@1"
-    teacher: str
-    """embedded, smollm2, owner/name[@revision], a folder, or api:provider/model."""
+    teacher: str = ""
+    """embedded, smollm2, owner/name[@revision], a folder, or api:provider/model; several stand under ``teachers``."""
+    teachers: tuple[TeacherConfig, ...] = ()
+    """Instead of ``teacher``: several, each with its share of the prompts."""
     policy: str = "default"
     prompts: str
     reference: str = ""
@@ -41,7 +44,7 @@ class RunConfig(Artifact):
     baseline: bool = False
     """Also train the same student on the task term alone, to show what distillation adds."""
     distill: DistillConfig = DistillConfig()
-    """The whole distillation; its student, evaluation and answers are those above."""
+    """The whole distillation; its student, evaluation, answers and teachers are those above."""
 
     @field_validator("benchmarks", "cards", mode="before")
     @classmethod
@@ -71,13 +74,26 @@ class RunConfig(Artifact):
         handed = {
             "student": payload.get("student", {}),
             "answers": payload.get("answers", ""),
+            "teachers": payload.get("teachers", ()),
             "evaluation": evaluation,
         }
         return {**payload, "distill": {**section, **handed}}
 
+    @model_validator(mode="after")
+    def _one_or_several(self) -> "RunConfig":
+        """A teacher, or teachers."""
+        if bool(self.teacher) == bool(self.teachers):
+            raise ValueError("give teacher, or teachers with a share each" + (", not both" if self.teacher else ""))
+        return self
+
+    @property
+    def taught_by(self) -> str:
+        """Every teacher's name, for people."""
+        return self.teacher or " + ".join(one.teacher for one in self.teachers)
+
     def to_file(self) -> dict[str, Any]:
         """The mapping a run file would hold for this configuration."""
-        payload = self.model_dump(mode="json", exclude={"kind"})
+        payload = self.model_dump(mode="json", exclude={"kind", "teachers" if self.teacher else "teacher"})
         payload["distill"] = {key: value for key, value in payload["distill"].items() if key not in OWN_KEYS}
         return payload
 

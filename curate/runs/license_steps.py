@@ -9,6 +9,7 @@ from curate.artifact import write_text
 from curate.errors import ConfigError, PromptsError, RunError
 from curate.gate import Verdict, refuse
 from curate.licenses.decision import Case, Decision
+from curate.runs.teachers import DECISION, own_files, teachers_of, unite
 from curate.runs.workshop import Workshop, embedded_teacher, is_folder
 
 LEAST_FREE_BYTES = 256 << 20
@@ -36,7 +37,9 @@ def preflight(shop: Workshop) -> None:
                 f"embedder: {shop.config.embedder!r} is not the policy's {shop.policy.prompts.embedder!r}",
                 hint="thresholds belong to an embedder: change it in a policy, with thresholds measured for it",
             )
-        check_distillation(shop.config.distill, teacher=str(local_teacher(shop) or ""), anchor=shop.where)
+        _check_teachers(shop)
+        local = "" if shop.config.distill.answers_alone else str(local_teacher(shop, shop.config.teacher) or "")
+        check_distillation(shop.config.distill, teacher=local, anchor=shop.where)
         free = shutil.disk_usage(shop.root).free
         if free < LEAST_FREE_BYTES:
             raise RunError(f"{shop.root}: {free >> 20} MiB free, too little for a run", hint="free some space")
@@ -48,13 +51,22 @@ def _files(shop: Workshop) -> dict[str, tuple[str, ...]]:
     return {"prompts": (config.prompts,), "reference": (config.reference,), "benchmarks": config.benchmarks}
 
 
-def local_teacher(shop: Workshop) -> Path | None:
+def _check_teachers(shop: Workshop) -> None:
+    """Keys are there before anything slow."""
+    from curate.distillation.endpoint import read_key
+
+    for _, endpoint in teachers_of(shop.config):
+        if endpoint is not None:
+            read_key(endpoint)
+
+
+def local_teacher(shop: Workshop, name: str) -> Path | None:
     """The folder of a local teacher, as far as it is known without fetching anything."""
-    if shop.config.teacher == "embedded":
+    if name == "embedded":
         return embedded_teacher()
-    if is_folder(shop.config.teacher, shop.where):
-        return shop.path(shop.config.teacher).expanduser().resolve()
-    return shop.weights
+    if is_folder(name, shop.where):
+        return shop.path(name).expanduser().resolve()
+    return shop.weights if name == "smollm2" else None
 
 
 def judge_licenses(shop: Workshop) -> Decision:
@@ -64,6 +76,7 @@ def judge_licenses(shop: Workshop) -> Decision:
         Denied, NeedsReview: both decisions are written first.
     """
     from curate.distillation.admission import signals_used
+    from curate.distillation.faculty import check_route
     from curate.licenses.check import check_license
 
     config = shop.config
@@ -75,8 +88,10 @@ def judge_licenses(shop: Workshop) -> Decision:
             student_base=config.student.base,
             student_license=config.student.license,
         )
-        asked = {"decision.json": (shop.teacher_ref, case)}
-        start = config.student.base or (shop.teacher_ref if config.student.keep_layers else "")
+        refs = [shop.ref_of(name) for name, _ in teachers_of(config)]
+        files = own_files(DECISION, len(refs))
+        asked = {name: (ref, case) for name, ref in zip(files, refs, strict=True)}
+        start = config.student.base or (refs[0] if config.student.keep_layers else "")
         if start:
             asked["base_decision.json"] = (start, case.model_copy(update={"as_base": True, "student_base": ""}))
         decisions = {}
@@ -84,13 +99,20 @@ def judge_licenses(shop: Workshop) -> Decision:
             fresh = check_license(ref, policy=shop.policy, source=source, case=about, today=shop.today)
             decisions[name] = _write_decision(shop.root / name, fresh)
             step.add(shop.root / name)
-            shop.say(_decision_line("teacher" if name == "decision.json" else "student's base", decisions[name]))
+            shop.say(_decision_line("teacher" if name in files else "student's base", decisions[name]))
+        if len(refs) > 1:
+            decisions[DECISION] = _write_decision(shop.root / DECISION, unite([decisions[name] for name in files]))
+            step.add(shop.root / DECISION)
+            shop.say(_decision_line("teachers together", decisions[DECISION]))
         for path in source.write(shop.root / "cards"):
             step.add(path)
         step.message = "; ".join(f"{name.removesuffix('.json')}: {one.verdict}" for name, one in decisions.items())
         for one in decisions.values():
             refuse(one.ref, one.verdict, one.findings)
-    return decisions["decision.json"]
+        for place, (_, endpoint) in zip(files, teachers_of(config), strict=True):
+            nodes = decisions[place].lineage.nodes
+            check_route(decisions[place].ref, bool(nodes) and nodes[0].kind == "api", endpoint)
+    return decisions[DECISION]
 
 
 def _write_decision(path: Path, fresh: Decision) -> Decision:

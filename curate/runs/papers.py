@@ -39,7 +39,7 @@ def write_report(shop: Workshop) -> None:
             if line.step != CLOSE and line.status != "restarted"
         ]
         page = run_page(
-            title=f"{shop.config.student.name} from {shop.config.teacher}",
+            title=f"{shop.config.student.name} from {shop.config.taught_by}",
             steps=lines,
             teacher=_read(Decision, shop.root / "decision.json"),
             base=_read(Decision, shop.root / "base_decision.json"),

@@ -1,5 +1,6 @@
 """The prompts of a run: filtered by the policy's chain, measured, and approved together with the teacher."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from curate.artifact import canonical_json, sha256_file, sha256_folder, sha256_t
 from curate.licenses.decision import Decision
 from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
 from curate.runs.license_steps import local_teacher
+from curate.runs.teachers import DECISION, TICKET, own_files, teachers_of
 from curate.runs.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -146,18 +148,26 @@ def approve(
         dataset = approval.approve(path=KEPT_FILE, decision_path=DECISION_FILE)
         dataset.write(shop.root / "dataset.json")
         step.add(shop.root / "dataset.json")
-        location = local_teacher(shop) or _fetched(shop)
-        teacher = decision.approve(
-            location=str(location or ""), content_sha256=sha256_folder(location) if location else ""
-        )
-        teacher.write(shop.root / "teacher.json")
-        step.add(shop.root / "teacher.json")
+        for path in _approve_teachers(shop, decision):
+            step.add(path)
     return approval
 
 
-def _fetched(shop: Workshop) -> Path | None:
+def _approve_teachers(shop: Workshop, decision: Decision) -> Iterator[Path]:
+    """A ticket for every teacher; where there are several, the decision on all of them must allow as well."""
+    teachers = teachers_of(shop.config)
+    names = own_files(DECISION, len(teachers))
+    for (name, endpoint), ticket, place in zip(teachers, own_files(TICKET, len(teachers)), names, strict=True):
+        own = decision if len(teachers) == 1 else Decision.read(shop.root / place)
+        location = local_teacher(shop, name) or (_fetched(shop, name) if endpoint is None else None)
+        digest = sha256_folder(location) if location else ""
+        own.approve(decision_path=place, location=str(location or ""), content_sha256=digest).write(shop.root / ticket)
+        yield shop.root / ticket
+
+
+def _fetched(shop: Workshop, name: str) -> Path | None:
     """The weights of a teacher that has to be brought here first; only after its license was approved."""
-    if shop.config.teacher != "smollm2":
+    if name != "smollm2":
         return None
     from curate.distillation.smollm2 import fetch_smollm2
 

@@ -15,6 +15,7 @@ from curate.licenses.decision import Decision, LineageNode
 from curate.licenses.sources import CardSource
 from curate.policy import Policy, load_policy, policy_names
 from curate.runs.config import read_run_config
+from curate.runs.teachers import DECISION, found_files
 from curate.runs.verify import verify_run
 from curate.runs.workshop import KeptCards, safe_name
 
@@ -113,7 +114,8 @@ def recheck(place: Path, *, policy: Policy | None, source: CardSource, today: da
 def _read_run(root: Path) -> Past:
     """The license decisions of a run folder that verifies."""
     verify_run(root)
-    names = [name for name in ("decision.json", "base_decision.json") if (root / name).is_file()]
+    teachers = found_files(root, DECISION) or [DECISION]
+    names = [name for name in (*teachers, "base_decision.json") if (root / name).is_file()]
     if not names:
         raise InputError(f"{root}: the run ended before its license gate", hint="there is no decision to judge again")
     return Past(

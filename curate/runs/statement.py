@@ -11,6 +11,7 @@ from curate.prompts.results import FilterReport, PromptDecision
 from curate.runs.config import RunConfig, read_run_config
 from curate.runs.record import RECORD, RunRecord
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
+from curate.runs.teachers import DECISION, TICKET, found_files, own_files
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "urn:x-curate:gated-distillation:v1"
@@ -49,17 +50,16 @@ def _gates(root: Path) -> dict[str, Any]:
     """Teacher, policy, data and what the gates said; a gate that was not reached is left out."""
     said: dict[str, Any] = {}
     verdicts: dict[str, str] = {}
-    if (root / "decision.json").is_file():
-        decision = Decision.read(root / "decision.json")
-        ticket = root / "teacher.json"
-        said["teacher"] = {
-            "ref": decision.ref,
-            "revision": decision.revision,
-            "route": _route(decision),
-            "signals": list(decision.case.signals),
-            "decision_sha256": sha256_file(root / "decision.json"),
-            "content_sha256": ApprovedTeacher.read_ticket(ticket).content_sha256 if ticket.is_file() else "",
-        }
+    if (root / DECISION).is_file():
+        decision = Decision.read(root / DECISION)
+        several = found_files(root, DECISION)
+        if several:
+            tickets = own_files(TICKET, len(several))
+            taught = [_teacher(root, *names) for names in zip(several, tickets, strict=True)]
+            said["teachers"] = taught
+            said["together_decision_sha256"] = sha256_file(root / DECISION)
+        else:
+            said["teacher"] = _teacher(root, DECISION, TICKET)
         said["policy"] = {"name": decision.policy.name, "sha256": decision.policy.sha256}
         said["catalogue_sha256"] = decision.catalogue_sha256
         said["obligations"] = list(decision.obligations)
@@ -77,6 +77,26 @@ def _gates(root: Path) -> dict[str, Any]:
         said["dataset"] = {**said.get("dataset", {}), "sha256": prompts.file_sha256, "rows": prompts.rows}
         verdicts["prompts"] = prompts.verdict.value
     return {**said, "verdicts": verdicts}
+
+
+def _teacher(root: Path, name: str, ticket: str) -> dict[str, Any]:
+    """One teacher, how it was reached and what was decided about it."""
+    decision = Decision.read(root / name)
+    told: dict[str, Any] = {
+        "ref": decision.ref,
+        "revision": decision.revision,
+        "route": _route(decision),
+        "signals": list(decision.case.signals),
+        "decision_sha256": sha256_file(root / name),
+        "content_sha256": ApprovedTeacher.read_ticket(root / ticket).content_sha256
+        if (root / ticket).is_file()
+        else "",
+    }
+    if (root / "training.json").is_file():
+        records = TrainingReport.read(root / "training.json").teachers
+        for one in (one for one in records if one.decision_sha256 == told["decision_sha256"]):
+            told |= {"share": one.share, "answers": one.answers, "through": one.decoding.get("through", "")}
+    return told
 
 
 def _route(decision: Decision) -> str:

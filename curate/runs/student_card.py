@@ -25,7 +25,7 @@ def student_card(
             f"# {_plain(config.student.name)}",
             "",
             f"Distilled with curate {decision.curate_version} in run `{_plain(run_id)}` from "
-            f"`{_plain(decision.ref)}`{_at(decision.revision)}, on {prompts.rows} approved prompts.",
+            f"{_taught_by(decision, training)}, on {prompts.rows} approved prompts.",
             "",
             "## What may be done with it",
             "",
@@ -39,8 +39,9 @@ def student_card(
             "## How it was taught",
             "",
             f"L = {_formula(training.config.losses)}; {training.steps} optimizer steps over {training.tokens} answer "
-            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from the "
-            "teacher.",
+            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from "
+            f"{'the teacher' if len(training.teachers) < 2 else 'the teachers'}.",
+            *_teachers(training),
             "",
             "## What it measures",
             "",
@@ -67,11 +68,35 @@ def _metadata(config: RunConfig, decision: Decision) -> dict[str, object]:
     """Front matter in the hub's fields; a base model is named only where the hub can know it."""
     metadata: dict[str, object] = {"license": config.student.license, "library_name": "transformers"}
     on_hub = [
-        ref for ref in (decision.ref, config.student.base) if ref.count("/") == 1 and not ref.startswith((".", "/"))
+        ref
+        for ref in (*decision.ref.split(" + "), config.student.base)
+        if ref.count("/") == 1 and not ref.startswith((".", "/"))
     ]
     if on_hub:
         metadata["base_model"] = sorted({ref.split("@")[0] for ref in on_hub})
     return {**metadata, "pipeline_tag": "text-generation", "tags": ["distillation", "knowledge-distillation", "curate"]}
+
+
+def _taught_by(decision: Decision, training: TrainingReport) -> str:
+    """The teacher with its revision, or all of them with their shares."""
+    if len(training.teachers) < 2:
+        return f"`{_plain(decision.ref)}`{_at(decision.revision)}"
+    shares = [f"`{_plain(one.ref)}`{_at(one.revision)} ({one.share:.0%})" for one in training.teachers]
+    return " and ".join(shares)
+
+
+def _teachers(training: TrainingReport) -> list[str]:
+    """What each teacher answered and what of it did not teach; nothing where nothing was asked."""
+    lines = []
+    for one in training.teachers:
+        gone = ", ".join(f"{count} {_plain(reason)}" for reason, count in one.dropped.items())
+        through = f" through an endpoint as `{_plain(', '.join(one.served_as))}`" if one.served_as else ""
+        if one.answers:
+            lines.append(
+                f"- `{_plain(one.ref)}`: {one.answers} answers{through}, {one.cut} cut at the bound; "
+                f"dropped: {gone or 'none'}"
+            )
+    return ["", *lines] if lines else []
 
 
 def _formula(losses: LossConfig) -> str:

@@ -17,6 +17,7 @@ from curate.runs.record import (
     RunRecord,
     recorded_files,
 )
+from curate.runs.teachers import TICKET, found_files
 from curate.runs.trail import read_lines
 from curate.runs.verify_decisions import check_decisions
 
@@ -138,9 +139,10 @@ def _check_no_strangers(root: Path, files: dict[str, str]) -> None:
 
 def _check_tickets(root: Path) -> None:
     """Tickets open: each is bound to a decision that allows and stands in the ledger."""
-    teacher, dataset = root / "teacher.json", root / "dataset.json"
-    if teacher.is_file():
-        ApprovedTeacher.read_ticket(teacher).open_decision(root)
+    dataset = root / "dataset.json"
+    for name in (TICKET, *found_files(root, TICKET)):
+        if (root / name).is_file():
+            ApprovedTeacher.read_ticket(root / name).open_decision(root)
     if dataset.is_file():
         ApprovedDataset.read_ticket(dataset).open(root)
 

@@ -15,6 +15,7 @@ from curate.licenses.sources import make_source
 from curate.policy import Policy, is_waivable
 from curate.prompts.results import PromptDecision
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
+from curate.runs.teachers import DECISION, check_united, found_files
 
 Kind = TypeVar("Kind", bound=Artifact)
 AnyDecision = Decision | PromptDecision | StudentDecision
@@ -34,7 +35,9 @@ def check_decisions(root: Path) -> tuple[str, ...]:
     Raises:
         TamperedError: a verdict, a waiver or a finding is not what policy, cards and catalogue come to.
     """
-    decisions = {name: _read(kind, root / name) for name, kind in KINDS.items() if (root / name).is_file()}
+    own = found_files(root, DECISION)
+    kinds = {**dict.fromkeys(own, Decision), **KINDS}
+    decisions = {name: _read(kind, root / name) for name, kind in kinds.items() if (root / name).is_file()}
     if not decisions:
         return ()
     path = root / "policy.json"
@@ -48,8 +51,11 @@ def check_decisions(root: Path) -> tuple[str, ...]:
             raise TamperedError(f"{root / name}: made under another policy than the one in the folder")
         _check_verdict(root / name, decision, policy)
     notes: dict[str, None] = {}
+    together = decisions.get(DECISION)
+    if own and isinstance(together, Decision):
+        check_united(root, together, [_read(Decision, root / name) for name in own])
     for name, decision in decisions.items():
-        if isinstance(decision, Decision):
+        if isinstance(decision, Decision) and not (own and name == DECISION):
             notes.update(dict.fromkeys(_check_again(root / name, decision, policy)))
     return tuple(notes)
 

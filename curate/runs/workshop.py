@@ -49,10 +49,8 @@ class Workshop:
         """A path of the run file."""
         return self.where / name
 
-    @property
-    def teacher_ref(self) -> str:
-        """The teacher as the license gate asks for it: a folder absolute, the short name in full."""
-        name = self.config.teacher
+    def ref_of(self, name: str) -> str:
+        """A teacher as the license gate asks for it: a folder absolute, the short name in full."""
         if name == "smollm2":
             return SMOLLM2
         return str(self.path(name).resolve()) if is_folder(name, self.where) else name
@@ -60,7 +58,7 @@ class Workshop:
     def card_source(self) -> "KeptCards":
         """Where cards come from, keeping what is read."""
         folders = [self.path(folder) for folder in self.config.cards]
-        if self.config.teacher == "smollm2":
+        if "smollm2" in {self.config.teacher, *(one.teacher for one in self.config.teachers)}:
             folders.append(demo_folder() / "cards")
         return KeptCards(make_source(cards=folders, offline=self.config.offline, embedded=embedded_teacher()))
 

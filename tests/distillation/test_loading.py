@@ -9,7 +9,7 @@ from curate.distillation import loading
 from curate.distillation.answers import generate_answers
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.config import LoadingConfig
-from curate.distillation.loading import check_world, find_start, load_model, place
+from curate.distillation.loading import check_world, find_start, load_model, place_model
 from curate.distillation.signals import Probe
 from curate.distillation.student import keep_layers
 from curate.distillation.world import World
@@ -48,7 +48,7 @@ def test_a_bf16_teacher_teaches_about_as_well(classroom, changes):
 def test_a_teacher_that_was_spread_stays_where_it_is(teacher_folder, tokenizer):
     model, _ = load_model(str(teacher_folder), loading=LoadingConfig(device_map="cpu"))
     whole, _ = load_model(str(teacher_folder))
-    place(model, "meta")  # would lose the weights if it moved them
+    place_model(model, "meta")  # would lose the weights if it moved them
     encoder = Encoder(tokenizer, max_prompt_tokens=40, max_answer_tokens=8)
     examples = encoder.encode([str(n) for n in range(6)], *zip(*QUESTIONS[:6], strict=True))
     batch = collate(examples, encoder.pad)

@@ -1,0 +1,131 @@
+"""Who is asked what, and what came of it: one teacher in memory, or several in turn, in memory or behind endpoints."""
+
+import gc
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from curate.distillation.answer_file import Answer, AnswerFile
+from curate.distillation.answers import ask_teacher, describe_decoding
+from curate.distillation.batches import Encoder
+from curate.distillation.config import DistillConfig
+from curate.distillation.faculty import Teacher, answers_path, deal
+from curate.distillation.lesson import Dropped, make_encoder
+from curate.distillation.loading import place_model
+from curate.distillation.results import TeacherRecord
+from curate.distillation.rows import Row
+from curate.distillation.teacher import load_teacher
+from curate.progress import Progress, silent
+
+
+@dataclass
+class Questions:
+    """Everything that is needed to ask, and afterwards who answered what."""
+
+    config: DistillConfig
+    teachers: tuple[Teacher, ...]
+    folder: Path
+    prompts_sha256: str
+    student_reads: Encoder
+    device: str = "cpu"
+    offline: bool = False
+    progress: Progress = silent
+    in_memory: tuple[Any, Encoder] | None = None
+    """Model and encoder of a teacher that stays for the training."""
+    files: dict[int, AnswerFile] = field(default_factory=dict)
+    answered_by: dict[str, int] = field(default_factory=dict)
+
+    def ask(self, rows: Sequence[Row]) -> dict[str, Answer]:
+        """The answer to every row by id; answers that are on disk are not asked for again."""
+        shares = [teacher.share for teacher in self.teachers]
+        self.answered_by = dict(
+            zip([row.id for row in rows], deal([row.id for row in rows], shares, self.config.seed), strict=True)
+        )
+        answers: dict[str, Answer] = {}
+        for place, teacher in enumerate(self.teachers):
+            own = [row for row in rows if self.answered_by[row.id] == place]
+            answers |= self._ask_one(place, teacher, own)
+        return answers
+
+    def teacher_reads(self, wanted: bool) -> Encoder | None:
+        """How a teacher in memory reads, where its signals are wanted."""
+        return self.in_memory[1] if wanted and self.in_memory is not None else None
+
+    def _ask_one(self, place: int, teacher: Teacher, rows: Sequence[Row]) -> dict[str, Answer]:
+        ids = [row.id for row in rows]
+        if teacher.endpoint is not None:
+            return self._ask_server(place, teacher, ids, shorten(self.student_reads, [row.prompt for row in rows]))
+        prompts = [row.prompt for row in rows]
+        file = self._open(place, teacher, describe_decoding(self.config))
+        if self.in_memory is not None:
+            return ask_teacher(*self.in_memory, ids, prompts, file, progress=self.progress)
+        if all(name in file.found for name in ids):
+            return {name: file.found[name] for name in ids}
+        loading = self.config.loading
+        model, tokenizer = load_teacher(teacher.ticket, teacher.root, offline=self.offline, loading=loading)
+        place_model(model, self.device)
+        encoder = make_encoder(tokenizer, self.config, model)
+        answers = ask_teacher(model, encoder, ids, prompts, file, progress=self.progress)
+        del model
+        gc.collect()  # the next one needs the room
+        return answers
+
+    def _ask_server(
+        self, place: int, teacher: Teacher, ids: Sequence[str], prompts: Sequence[str]
+    ) -> dict[str, Answer]:
+        from curate.distillation.endpoint import ask_endpoint
+
+        assert teacher.endpoint is not None  # noqa: S101 – for the type checker
+        decoding = teacher.decoding(self.config)
+        told = {"through": "endpoint", **vars(decoding), "max_prompt_tokens": self.config.max_prompt_tokens}
+        file = self._open(place, teacher, told)
+        return ask_endpoint(
+            teacher.endpoint, decoding, ids, prompts, file, ref=teacher.ticket.ref, progress=self.progress
+        )
+
+    def _open(self, place: int, teacher: Teacher, decoding: Mapping[str, Any]) -> AnswerFile:
+        path = answers_path(self.folder, place, len(self.teachers))
+        fingerprint = teacher.asked_sha256(self.config, self.prompts_sha256)
+        self.files[place] = AnswerFile(path, fingerprint, decoding)
+        return self.files[place]
+
+    def records(self, dropped: Sequence[Dropped]) -> tuple[TeacherRecord, ...]:
+        """What each teacher did, for the report."""
+        return tuple(self._record(place, teacher, dropped) for place, teacher in enumerate(self.teachers))
+
+    def _record(self, place: int, teacher: Teacher, dropped: Sequence[Dropped]) -> TeacherRecord:
+        file = self.files[place]
+        ids = [name for name, owner in self.answered_by.items() if owner == place]
+        answers = [file.found[name] for name in ids]
+        lost = {one.id: one.reason for one in dropped}
+        return TeacherRecord(
+            ref=teacher.ticket.ref,
+            revision=teacher.ticket.revision,
+            decision_sha256=teacher.ticket.decision_sha256,
+            obligations=teacher.ticket.obligations,
+            share=teacher.share / sum(one.share for one in self.teachers),
+            decoding=file.decoding,
+            answers=len(answers),
+            cut=sum(one.finish == "length" for one in answers),
+            dropped=dict(sorted(Counter(lost[name] for name in ids if name in lost).items())),
+            served_as=tuple(sorted({one.model for one in answers if one.model})),
+            prompt_tokens=sum(one.prompt_tokens for one in answers),
+            completion_tokens=sum(one.completion_tokens for one in answers),
+            estimated_tokens=sum(one.estimated_tokens for one in answers),
+            lost_tokens=file.lost_tokens,
+        )
+
+
+def shorten(encoder: Encoder, prompts: Sequence[str]) -> list[str]:
+    """Prompts as far as the student will read them, so that a server answers what the student is asked."""
+    room = encoder.max_prompt_tokens - len(encoder.encode_prompts([""])[0])
+    texts = list(prompts)
+    for place, text in enumerate(texts):
+        if len(text.encode("utf-8", "surrogatepass")) <= room:  # no more tokens than bytes
+            continue
+        tokens = encoder.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(tokens) > room:
+            texts[place] = encoder.tokenizer.decode(tokens[: max(1, room)])
+    return texts
