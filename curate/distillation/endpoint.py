@@ -101,7 +101,9 @@ class _Asking:
         self.throttle = Throttle(endpoint.max_requests_per_minute, endpoint.max_tokens_per_minute)
         self.budget = Budget(endpoint.token_budget, file.spent_tokens)
         self.failure: CurateError | None = None
-        self.refused = 0
+        self.refused: dict[str, Answer] = {}
+        """Refusals that are not written down yet."""
+        self.has_answered = any(one.finish != "error" for one in file.found.values())
         self.chance = SystemRandom()
 
     async def go(self, questions: Sequence[tuple[str, str]], ref: str) -> None:
@@ -113,6 +115,7 @@ class _Asking:
             await asyncio.gather(*(self._work(client, queue) for _ in range(count)))
         if self.failure is not None:
             raise self.failure
+        self.file.append(self.refused)
 
     async def _work(self, client: Connection, queue: Iterator[tuple[str, str]]) -> None:
         """Take one prompt after the other until there is none left, or somebody met a failure."""
@@ -123,21 +126,24 @@ class _Asking:
                 answer = await self._persist(client, name, prompt)
                 if answer is None:
                     return
-                self.file.append({name: replace(answer, asked=digest(prompt))})
+                self._keep(name, replace(answer, asked=digest(prompt)))
             except CurateError as error:
                 self.failure = self.failure or error
                 return
             self.answered += 1
             self.progress("answers", self.answered, self.total)
-            self._watch(answer)
 
-    def _watch(self, answer: Answer) -> None:
-        """Stop where nothing but refusals comes."""
-        self.refused += answer.finish == "error"
-        if self.refused >= REFUSED_FROM_THE_START and self.refused == self.answered:
-            self.failure = ConfigError(
-                f"endpoint: the first {self.refused} prompts were all refused: {answer.why}",
-                hint="check endpoint.max_tokens and the server; delete the answers file before the next try",
+    def _keep(self, name: str, answer: Answer) -> None:
+        """Write an answer down; refusals only once the server has answered anything, for the settings may be wrong."""
+        self.refused[name] = answer
+        if answer.finish != "error" or self.has_answered:
+            self.has_answered = True
+            self.file.append(self.refused)
+            self.refused = {}
+        elif len(self.refused) >= REFUSED_FROM_THE_START:
+            raise ConfigError(
+                f"endpoint: the first {len(self.refused)} prompts were all refused: {answer.why}",
+                hint="check endpoint.max_tokens and the server",
             )
 
     async def _persist(self, client: Connection, name: str, prompt: str) -> Answer | None:
