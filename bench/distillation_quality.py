@@ -25,10 +25,11 @@ from curate.distillation.answers import generate_answers
 from curate.distillation.batches import Encoder, Example
 from curate.distillation.config import parse_config
 from curate.distillation.evaluate import HeldOut, measure_quality
+from curate.distillation.loading import load_model
 from curate.distillation.smollm2 import fetch_smollm2
 from curate.distillation.stack import LossStack
 from curate.distillation.student import keep_layers
-from curate.distillation.teacher import embedded_folder, load_model
+from curate.distillation.teacher import embedded_folder
 from curate.distillation.trainer import Trainer
 
 LADDER = {

@@ -22,7 +22,8 @@ from curate.distillation.answers import ask_teacher
 from curate.distillation.batches import Encoder
 from curate.distillation.chat import Decoding
 from curate.distillation.endpoint import ask_endpoint
-from curate.distillation.teacher import embedded_folder, load_model
+from curate.distillation.loading import load_model
+from curate.distillation.teacher import embedded_folder
 from curate.distillation.teacher_config import EndpointConfig
 
 PROMPTS = Path(__file__).parent.parent / "examples" / "prompts.jsonl"

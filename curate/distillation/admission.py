@@ -1,12 +1,14 @@
 """What is checked before anything slow: the config by itself, then the config against what the tickets allow."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from curate.distillation.config import DistillConfig
-from curate.distillation.layers import map_attention, map_hidden
+from curate.distillation.config import ULD, DistillConfig
+from curate.distillation.layers import map_features, map_maps
 from curate.distillation.lora import check_lora
+from curate.distillation.sides import DECODER, ENCODER, count_layers
 from curate.distillation.student import check_student
 from curate.errors import ConfigError, Denied, TamperedError
 
@@ -24,24 +26,21 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     """
     from curate.distillation.losses import parse_divergence
 
-    parse_divergence(config.losses.kd.divergence)
+    if config.losses.kd.divergence != ULD:
+        parse_divergence(config.losses.kd.divergence)
     losses = config.losses
     _check_answers_alone(config)
-    if config.signals == "cached" and (losses.feature.weight or losses.attention.weight):
+    if config.signals == "cached" and losses.attention.weight:
         raise ConfigError(
-            "signals: a cache holds no hidden states and no attention maps",
-            hint="set signals to live, or losses.feature.weight and losses.attention.weight to 0",
+            "signals: a cache holds no attention maps", hint="set signals to live, or losses.attention.weight to 0"
         )
+    if config.signals == "cached" and losses.kd.weight and losses.kd.divergence == ULD:
+        raise ConfigError("signals: uld ranks whole distributions, and a cache holds none", hint="set signals to live")
     if not (losses.task or losses.kd.weight or losses.feature.weight or losses.attention.weight):
         raise ConfigError("losses: every weight is 0, so there is nothing to learn from", hint="set losses.task to 1")
     if config.student.lora:
         check_lora()
-    teacher_layers = count_layers(teacher)
-    check_student(config.student, teacher_layers)
-    student_layers = len(config.student.keep_layers) or count_layers(str(anchor / config.student.base))
-    if teacher_layers and student_layers:
-        map_hidden(losses.feature.layers, student_layers, teacher_layers, config.student.keep_layers)
-        map_attention(losses.attention.layers, student_layers, teacher_layers, config.student.keep_layers)
+    check_layers(config, read_layers(teacher), anchor)
     if config.evaluation.file and not (anchor / config.evaluation.file).is_file():
         raise ConfigError(f"evaluation.file: {anchor / config.evaluation.file}: no such file", hint="check the path")
 
@@ -67,17 +66,30 @@ def _check_answers_alone(config: DistillConfig) -> None:
         )
 
 
-def count_layers(folder: str) -> int | None:
-    """The number of layers a local model folder tells of; None where there is no such folder."""
+def check_layers(config: DistillConfig, teacher: Mapping[str, int], anchor: Path) -> None:
+    """Refuse layers and layer maps that do not fit the models, as far as local folders tell."""
+    check_student(config.student, teacher)
+    kept = {DECODER: config.student.keep_layers, ENCODER: config.student.keep_encoder_layers}
+    student = dict(teacher) | {side: len(layers) for side, layers in kept.items() if layers}
+    if config.student.base:
+        student = read_layers(str(anchor / config.student.base))
+    if not teacher or not student:
+        return
+    for make, term in ((map_features, config.losses.feature), (map_maps, config.losses.attention)):
+        if set(student) == set(teacher) or term.weight:
+            make(term.layers, student, teacher, kept)
+
+
+def read_layers(folder: str) -> dict[str, int]:
+    """The number of layers, by side, that a local model folder tells of; none where there is no such folder."""
     path = Path(folder) / "config.json"
     if not folder or not path.is_file():
-        return None
+        return {}
     try:
         settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from error
-    layers = next((settings[key] for key in ("num_hidden_layers", "n_layer", "num_layers") if key in settings), None)
-    return int(layers) if layers is not None else None
+    return count_layers(settings)
 
 
 def signals_used(config: DistillConfig) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from curate.distillation.answer_file import Answer, AnswerFile
-from curate.distillation.batches import Encoder, group_by_length, pad_left
+from curate.distillation.batches import Encoder, group_by_length, pad_left, pad_right
 from curate.distillation.config import DistillConfig
 from curate.progress import Progress, silent
 
@@ -41,7 +41,8 @@ def _group(prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: 
 def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_tokens: int) -> list[Answer]:  # noqa: ANN401
     from transformers import GenerationConfig
 
-    input_ids, mask = pad_left(prompts, encoder.pad)
+    causal = encoder.start is None
+    input_ids, mask = pad_left(prompts, encoder.pad) if causal else pad_right(prompts, encoder.pad)
     device = next(model.parameters()).device
     ends = end_tokens(model, encoder)
     settings = GenerationConfig(
@@ -50,11 +51,13 @@ def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_
         eos_token_id=ends,
         pad_token_id=encoder.pad,
         bos_token_id=encoder.tokenizer.bos_token_id,
+        decoder_start_token_id=encoder.start,
     )
     tokens = model.generate(
         input_ids=input_ids.to(device), attention_mask=mask.long().to(device), generation_config=settings
     )
-    said = tokens[:, input_ids.shape[1] :]
+    before = input_ids.shape[1] if causal else 1  # a decoder that has an encoder gives back its start token alone
+    said = tokens[:, before:]
     ended = torch.isin(said, torch.tensor(ends, device=said.device)).any(1).tolist()
     texts: list[str] = encoder.tokenizer.batch_decode(said, skip_special_tokens=True)
     return [Answer(text, "stop" if done else "length") for text, done in zip(texts, ended, strict=True)]

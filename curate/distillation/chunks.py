@@ -93,7 +93,7 @@ class _Sweep:
         self.name, self.options = parse_divergence(work.divergence)
         self.task_sum = torch.zeros((), dtype=torch.float64, device=rows.device)
         self.kd_sum = torch.zeros_like(self.task_sum)
-        self.grad_hidden = torch.empty_like(rows) if work.want_hidden else None
+        self.grad_hidden = torch.zeros_like(rows) if work.want_hidden else None
         self.grad_head = torch.zeros(head.shape, dtype=self.precise, device=head.device) if work.want_head else None
 
     def run(self) -> None:

@@ -11,8 +11,14 @@ from curate.distillation.teacher_config import OPERATION, EndpointConfig, Teache
 from curate.errors import ConfigError
 from curate.safeyaml import parse_yaml, read_yaml
 
-Layers = Literal["stitch", "uniform", "last-n", "embedding+last"] | tuple[tuple[int, int, float], ...]
+Pairs = Literal["stitch", "uniform", "last-n", "embedding+last"] | tuple[tuple[int, int, float], ...]
 """A preset, or explicit (student layer, teacher layer, weight) triples; see ``layers`` for how they are counted."""
+Layers = Pairs | dict[Literal["encoder", "decoder", "cross"], Pairs]
+"""By side where the models have an encoder; ``cross`` is the decoder's attention to it."""
+
+
+ULD = "uld"
+"""The divergence that needs no common vocabulary; see ``uld``."""
 
 
 class KdTerm(Value):
@@ -21,7 +27,7 @@ class KdTerm(Value):
     weight: float = Field(1.0, ge=0)
     temperature: float = Field(1.0, gt=0)
     divergence: str = "forward_kl"
-    """forward_kl, reverse_kl, jsd:β, skew_kl:λ."""
+    """forward_kl, reverse_kl, jsd:β, skew_kl:λ; uld for a teacher with another tokenizer."""
 
 
 class FeatureTerm(Value):
@@ -82,13 +88,26 @@ class StudentConfig(Value):
     name: str = "student"
     license: str = "apache-2.0"
     keep_layers: tuple[int, ...] = ()
-    """Teacher layers that are copied, in order; with it ``base`` must be empty."""
+    """Teacher layers that are copied, in order (the decoder's, where there is an encoder); ``base`` must be empty."""
+    keep_encoder_layers: tuple[int, ...] = ()
+    """The encoder's, where there is one; none: all of them, for the encoder reads a prompt once and costs little."""
     base: str = ""
     """``owner/name[@revision]`` or a folder."""
     lora: LoraSettings | None = None
     """Train low-rank matrices instead of the weights; they are folded in at export."""
     dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """What the student is saved in; auto: as the model it was made from is stored. Training keeps fp32 weights."""
+
+
+class LoadingConfig(Value):
+    """How the teacher is put into memory; a teacher larger than a card needs one of these."""
+
+    dtype: Literal["fp32", "bf16", "fp16", "auto"] = "fp32"
+    """auto: as it is stored."""
+    device_map: Literal["", "auto", "balanced", "balanced_low_0", "sequential", "cpu"] = ""
+    """Spread over the devices of this machine, through accelerate; empty: on one."""
+    quantize: Literal["", "8bit", "4bit"] = ""
+    """LLM.int8 or NF4, through bitsandbytes. Its answers and logits are those of the rounded model."""
 
 
 class EvaluationConfig(Value):
@@ -109,6 +128,7 @@ class DistillConfig(Value):
     student: StudentConfig = StudentConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     losses: LossConfig = LossConfig()
+    loading: LoadingConfig = LoadingConfig()
     signals: Literal["live", "cached"] = "live"
     """live: the teacher reads every batch; cached: once, its likeliest tokens kept, for the KD term alone."""
     cache_top_k: int = Field(64, gt=0)

@@ -21,6 +21,7 @@ from curate.distillation.evaluate import Exam
 from curate.distillation.faculty import Teacher, appoint
 from curate.distillation.footprint import measure_footprints
 from curate.distillation.lesson import AnswerCheck, Lesson, make_encoder, prepare_lesson
+from curate.distillation.loading import check_world, load_model, place_model
 from curate.distillation.lora import add_lora, merge_lora
 from curate.distillation.questions import Questions
 from curate.distillation.record import make_report
@@ -28,10 +29,10 @@ from curate.distillation.results import Quality, TeacherRecord, TrainingReport
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
-from curate.distillation.teacher import find_weights, load_model, load_teacher
-from curate.distillation.trainer import Trainer, choose_device
-from curate.distillation.vocabulary import check_same_vocabulary, choose_vocabulary, find_difference
-from curate.distillation.world import World, join_world
+from curate.distillation.teacher import find_weights, load_teacher
+from curate.distillation.trainer import Trainer
+from curate.distillation.vocabulary import check_pair, choose_vocabulary, fingerprint_tokenizer, read_alike
+from curate.distillation.world import World, choose_device, join_world
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
 
@@ -81,6 +82,7 @@ def distill(
     prompts = dataset_ticket.open(dataset_root or root)
     preflight(config, teacher="" if config.answers_alone else find_weights(teacher_ticket), anchor=anchor)
     world = join_world()
+    check_world(world, config.loading)
     run = _Run(teachers, dataset_ticket, config, out, anchor, progress, check, offline, world)
     tickets = [one.ticket for one in teachers]
     if resume and (report := find_finished(out, config, tickets, dataset_ticket)) is not None:
@@ -124,16 +126,21 @@ class _Run:
         teacher, tokenizer = self._teacher_in_memory(device)
         student, student_tokenizer = self._student(teacher, tokenizer)
         student.to(device)
-        aligned = teacher is not None and not find_difference(tokenizer, student_tokenizer)
+        aligned = teacher is not None and read_alike((teacher, tokenizer), (student, student_tokenizer))
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
-        self._stack(
-            student, teacher, vocabulary
-        ).close()  # what cannot be wired is refused before answers are asked for
+        self._stack(student, teacher, vocabulary).close()  # what cannot be wired is refused before anybody is asked
         reads = make_encoder(tokenizer if aligned else student_tokenizer, config, student, teacher if aligned else None)
         questions = self._questions(teacher, reads if aligned else None, tokenizer, reads)
         with self.world.first_alone():
             lesson = prepare_lesson(
-                config, prompts, questions.ask, reads, folder=questions.folder, anchor=self.anchor, check=self.check
+                config,
+                prompts,
+                questions.ask,
+                reads,
+                folder=questions.folder,
+                anchor=self.anchor,
+                check=self.check,
+                teacher_reads=None if aligned else questions.teacher_reads(needs_teacher(config.losses)),
             )
         exam = Exam(teacher if aligned else None, lesson.held_out, reads, vocabulary, self.progress)
         # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
@@ -141,7 +148,7 @@ class _Run:
         if self.world.is_first:
             quality = {"teacher": exam.take(teacher, "teacher") if aligned else Quality()}
             quality["before"] = exam.take(student, "before")
-        trainer = self._train(student, teacher, lesson.examples, reads.pad, vocabulary, exam)
+        trainer = self._train(student, teacher, lesson.examples, reads, vocabulary, exam)
         if not self.world.is_first:
             self.world.wait()
             return TrainingReport.read(self.out / "training.json")
@@ -157,14 +164,16 @@ class _Run:
         """The one teacher whose signals are read while the student learns; none where answers alone teach."""
         if self.config.answers_alone:
             return None, None
-        teacher, tokenizer = load_teacher(self.teacher_ticket, self.teachers[0].root, offline=self.offline)
-        return teacher.to(device), tokenizer
+        teacher, tokenizer = load_teacher(
+            self.teacher_ticket, self.teachers[0].root, offline=self.offline, loading=self.config.loading
+        )
+        place_model(teacher, device)
+        return teacher, tokenizer
 
     def _questions(self, teacher: Any, teacher_reads: Encoder | None, tokenizer: Any, reads: Encoder) -> Questions:  # noqa: ANN401
         """Whom to ask and how; a teacher that is in memory is asked there."""
-        in_memory = None
-        if teacher is not None:
-            in_memory = teacher, teacher_reads or make_encoder(tokenizer, self.config, teacher)
+        there = teacher is not None
+        in_memory = (teacher, teacher_reads or make_encoder(tokenizer, self.config, teacher)) if there else None
         return Questions(
             self.config,
             self.teachers,
@@ -185,51 +194,54 @@ class _Run:
         student, student_tokenizer = make_student(config, teacher, tokenizer, offline=self.offline)
         if config.lora:
             add_lora(student, config.lora)
-        if needs_teacher(self.config.losses):
-            check_same_vocabulary(tokenizer, student_tokenizer)
+        if teacher is not None:
+            check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
         return student, student_tokenizer
 
     def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
-        kept = self.config.student.keep_layers
+        kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}
         teacher = student if teacher is None else teacher  # never run: every weight of its signals is 0
-        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, kept=kept, cache=cache)
+        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
 
-    def _cache(self, teacher: Any, examples: tuple[Example, ...], pad: int, vocabulary: int) -> TeacherCache | None:  # noqa: ANN401
+    def _cache(
+        self,
+        student: Any,  # noqa: ANN401
+        teacher: Any,  # noqa: ANN401
+        examples: tuple[Example, ...],
+        reads: Encoder,
+        vocabulary: int,
+    ) -> TeacherCache | None:
         """The teacher, read once, where the config asks for it."""
         kd, ticket = self.config.losses.kd, self.teacher_ticket
-        if self.config.signals != "cached" or not kd.weight:
+        if self.config.signals != "cached" or not needs_teacher(self.config.losses):
             return None
-        who = ticket.content_sha256 or f"{ticket.ref}@{ticket.revision}"
+        who = f"{ticket.content_sha256 or ticket.ref}@{ticket.revision} {self.config.loading}"
+        stack = self._stack(student, teacher, vocabulary)
+        stack.close()
+        kept: dict[str, Any] = {"top_k": self.config.cache_top_k if kd.weight else 0, "temperature": kd.temperature}
+        kept |= {"vocabulary": vocabulary, "states": stack.teacher_states}
+        fingerprint = fingerprint_cache(who, examples, tokenizer=fingerprint_tokenizer(reads.tokenizer), **kept)
+        folder = self.out / "signals" / "cache"
         with self.world.first_alone():
-            return build_cache(
-                self.out / "signals" / "cache",
-                fingerprint_cache(who, examples, top_k=self.config.cache_top_k, temperature=kd.temperature),
-                examples,
-                teacher,
-                pad=pad,
-                top_k=self.config.cache_top_k,
-                temperature=kd.temperature,
-                vocabulary=vocabulary,
-                progress=self.progress,
-            )
+            return build_cache(folder, fingerprint, examples, teacher, pad=reads.pad, progress=self.progress, **kept)
 
     def _train(
         self,
         student: Any,  # noqa: ANN401
         teacher: Any,  # noqa: ANN401
         examples: tuple[Example, ...],
-        pad: int,
+        reads: Encoder,
         vocabulary: int,
         exam: Exam,
     ) -> Trainer:
         torch.manual_seed(self.config.seed)
-        cache = self._cache(teacher, examples, pad, vocabulary)
+        cache = self._cache(student, teacher, examples, reads, vocabulary)
         stack = self._stack(student, teacher, vocabulary, cache)
         try:
             trainer = Trainer(
                 stack,
                 examples,
-                pad,
+                reads.pad,
                 self.config,
                 checkpoints=self.out / "checkpoints",
                 fingerprint=self.fingerprint,

@@ -11,6 +11,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from curate.artifact import folder_files
+from curate.distillation.loading import find_start
 from curate.distillation.results import Footprint
 
 WARMUP_TOKENS = 4
@@ -76,14 +77,20 @@ def folder_bytes(folder: Path) -> int:
 def _time_tokens(model: Any, prompt: Sequence[int], count: int) -> list[float]:  # noqa: ANN401
     """Milliseconds of each greedy step after the prompt was read."""
     device = next(model.parameters()).device
-    result = model(input_ids=torch.tensor([list(prompt)], device=device), use_cache=True)
+    ids, more = torch.tensor([list(prompt)], device=device), {}
+    start = find_start(model)
+    if start is not None:
+        more = {"encoder_outputs": model.get_encoder()(input_ids=ids)}
+        ids = torch.tensor([[start]], device=device)
+    name = "input_ids" if start is None else "decoder_input_ids"
+    result = model(**{name: ids}, **more, use_cache=True)
     times = []
     for _ in range(count):
         token = result.logits[:, -1:].argmax(-1)
         if device.type == "cuda":
             torch.cuda.synchronize()
         started = time.perf_counter()
-        result = model(input_ids=token, past_key_values=result.past_key_values, use_cache=True)
+        result = model(**{name: token}, **more, past_key_values=result.past_key_values, use_cache=True)
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append((time.perf_counter() - started) * 1000)

@@ -13,6 +13,7 @@ from curate.distillation.answer_file import Answer
 from curate.distillation.batches import Encoder, Example
 from curate.distillation.config import DistillConfig
 from curate.distillation.evaluate import HeldOut, normalise
+from curate.distillation.loading import find_start
 from curate.distillation.rows import Row, answer_column, read_rows
 from curate.errors import PromptsError
 
@@ -52,9 +53,11 @@ def prepare_lesson(
     folder: Path,
     anchor: Path,
     check: AnswerCheck | None = None,
+    teacher_reads: Encoder | None = None,
 ) -> Lesson:
     """Read, split, ask where no true answer is known, drop what must not teach, encode.
 
+    With ``teacher_reads`` examples know how the teacher reads them, too.
     Leaves ``folder/dropped.jsonl`` where answers were dropped: id, filter and reason of each.
     """
     rows = read_rows(prompts, answers=config.answers)
@@ -73,7 +76,7 @@ def prepare_lesson(
             hint=f"look at {folder / 'dropped.jsonl'}",
         )
     return Lesson(
-        examples=_encode(student_reads, learning, answers),
+        examples=_encode_twice(student_reads, teacher_reads, learning, answers),
         held_out=HeldOut(
             _encode(student_reads, examining, answers),
             tuple(row.answer for row in examining),
@@ -128,6 +131,17 @@ def _some(count: int, at_most: int, seed: int) -> list[int]:
     return sorted(order[:at_most])
 
 
+def _encode_twice(
+    encoder: Encoder, teacher_reads: Encoder | None, rows: Sequence[Row], answers: dict[str, Answer]
+) -> tuple[Example, ...]:
+    """Examples of the student, each with its twin of the teacher where that reads otherwise."""
+    examples = _encode(encoder, rows, answers)
+    if teacher_reads is None:
+        return examples
+    twins = _encode(teacher_reads, rows, answers)
+    return tuple(replace(example, twin=twin) for example, twin in zip(examples, twins, strict=True))
+
+
 def _encode(encoder: Encoder, rows: Sequence[Row], answers: dict[str, Answer]) -> tuple[Example, ...]:
     """Examples; an answer that was cut has no end token, however few tokens of the student's it comes to."""
     texts = [row.answer or answers[row.id].text for row in rows]
@@ -142,11 +156,12 @@ def _encode(encoder: Encoder, rows: Sequence[Row], answers: dict[str, Answer]) -
 
 
 def make_encoder(tokenizer: Any, config: DistillConfig, *models: Any) -> Encoder:  # noqa: ANN401
-    """An encoder that fits every model's context."""
+    """An encoder for the first of the models that fits every model's context."""
     rooms = [getattr(model.config, "max_position_embeddings", 0) or 0 for model in models if model is not None]
     return Encoder(
         tokenizer,
         max_prompt_tokens=config.max_prompt_tokens,
         max_answer_tokens=config.max_answer_tokens,
         context=min((room for room in rooms if room), default=0),
+        start=find_start(models[0]) if models else None,
     )

@@ -13,6 +13,7 @@ from curate.distillation.batches import Encoder
 from curate.distillation.config import DistillConfig
 from curate.distillation.faculty import Teacher, answers_path, deal
 from curate.distillation.lesson import Dropped, make_encoder
+from curate.distillation.loading import place_model
 from curate.distillation.results import TeacherRecord
 from curate.distillation.rows import Row
 from curate.distillation.teacher import load_teacher
@@ -48,6 +49,10 @@ class Questions:
             answers |= self._ask_one(place, teacher, own)
         return answers
 
+    def teacher_reads(self, wanted: bool) -> Encoder | None:
+        """How a teacher in memory reads, where its signals are wanted."""
+        return self.in_memory[1] if wanted and self.in_memory is not None else None
+
     def _ask_one(self, place: int, teacher: Teacher, rows: Sequence[Row]) -> dict[str, Answer]:
         ids = [row.id for row in rows]
         if teacher.endpoint is not None:
@@ -58,8 +63,9 @@ class Questions:
             return ask_teacher(*self.in_memory, ids, prompts, file, progress=self.progress)
         if all(name in file.found for name in ids):
             return {name: file.found[name] for name in ids}
-        model, tokenizer = load_teacher(teacher.ticket, teacher.root, offline=self.offline)
-        model.to(self.device)
+        loading = self.config.loading
+        model, tokenizer = load_teacher(teacher.ticket, teacher.root, offline=self.offline, loading=loading)
+        place_model(model, self.device)
         encoder = make_encoder(tokenizer, self.config, model)
         answers = ask_teacher(model, encoder, ids, prompts, file, progress=self.progress)
         del model

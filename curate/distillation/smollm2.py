@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.artifact import canonical_json, read_json, sha256_file, sha256_folder, write_text
-from curate.distillation.teacher import load_libraries
+from curate.distillation.loading import load_libraries
 from curate.errors import HubUnreachable, MissingExtra, TamperedError, UnavailableError
 from curate.progress import Progress, silent
 

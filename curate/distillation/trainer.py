@@ -131,7 +131,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         rows = self.plan[self.step]
-        totals = count_examples(self.examples[row] for batch in rows for row in batch)
+        totals = count_examples([self.examples[row] for batch in rows for row in batch])
         batches = [self._batch(own) for batch in rows if (own := self.world.share(batch))]
         self.optimizer.zero_grad(set_to_none=True)
         total, terms = self._backward(batches, totals)
@@ -139,7 +139,7 @@ class Trainer:
         norm = nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
         self._check_finite(float(norm), {"gradient": float(norm)}, [self.examples[row].id for row in rows[-1]])
         self.optimizer.step()
-        speed = totals.queries / max(time.perf_counter() - started, 1e-9)
+        speed = totals.tokens / max(time.perf_counter() - started, 1e-9)
         point = LossPoint(step=self.step + 1, total=total, terms=terms, learning_rate=rate, tokens_per_s=speed)
         return point, totals.answer_tokens
 
@@ -237,11 +237,6 @@ def choose_precision(wanted: str, device: str) -> str:
     known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     native = any(value is True and name.endswith("bf16") for name, value in known.items())
     return "bf16" if native else "fp32"
-
-
-def choose_device() -> str:
-    """A GPU if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _groups(stack: LossStack, decay: float) -> list[dict[str, Any]]:

@@ -13,6 +13,10 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
+from curate.errors import ConfigError
+
+MPI_SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"
+"""Where MPI says how many processes it has started."""
 PATIENCE = timedelta(hours=12)
 """How long the others wait while the first asks the teacher, or examines and saves."""
 
@@ -71,14 +75,48 @@ class World:
             self.wait()
 
 
+def choose_device() -> str:
+    """A GPU if there is one, and ``accelerate launch`` was not told to keep off it."""
+    return "cuda" if torch.cuda.is_available() and not _told("ACCELERATE_USE_CPU") else "cpu"
+
+
 def join_world() -> World:
-    """The world the environment tells of; one process where it tells of none."""
+    """The world the environment tells of; one process where it tells of none.
+
+    Raises:
+        ConfigError: a launcher was asked for something that does not happen here.
+    """
+    check_launch()
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size <= 1:
         return World()
-    cuda = torch.cuda.is_available()
+    cuda = choose_device() == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
     return World(distributed.get_rank(), size)
+
+
+def check_launch() -> None:
+    """Refuse a launch that would silently do something else than it says.
+
+    Raises:
+        ConfigError: sharded training, or one process where accelerate was asked for several.
+    """
+    for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
+        if _told(name):
+            raise ConfigError(
+                f"accelerate launch: {what} is asked for, but a student is held whole by every process",
+                hint="launch with examples/accelerate/gpus.yaml; for a teacher larger than a card see loading",
+            )
+    alone = not any(name in os.environ for name in ("WORLD_SIZE", *MPI_SIZES))
+    if alone and _told("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
+        raise ConfigError(
+            "accelerate launch: several processes were asked for and one was started, as --cpu does without MPI",
+            hint="launch with --config_file examples/accelerate/cpu.yaml, or torchrun --nproc_per_node 2",
+        )
+
+
+def _told(name: str) -> bool:
+    return os.environ.get(name, "").casefold() in {"1", "true", "yes"}

@@ -158,4 +158,4 @@ def test_a_model_whose_maps_cannot_be_taken_is_a_config_error():
             pass
 
     with pytest.raises(ConfigError, match="cannot be taken from a llama"):
-        AttentionTap(Stubborn(), [0])
+        AttentionTap(Stubborn(), {"decoder": [0]})

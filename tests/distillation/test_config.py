@@ -59,7 +59,7 @@ def test_the_signals_a_config_uses_are_named_as_the_gate_names_them():
     ("changes", "message"),
     [
         ({"losses": {"kd": {"divergence": "kl"}}}, "no such loss"),
-        ({"signals": "cached"}, "holds no hidden states"),
+        ({"signals": "cached"}, "holds no attention maps"),
         ({"losses": {"task": 0, "kd": 0}}, "nothing to learn"),
         ({"student": {}}, "neither"),
         ({"student": {"keep_layers": [0, 5]}}, "keep_layers"),

@@ -97,6 +97,15 @@ def test_no_labelled_row_gives_zero_and_no_gradient():
     assert all(grad.abs().sum() == 0 for grad in grads)
 
 
+def test_a_response_of_no_weight_has_no_gradient():
+    hidden, head, _, _, labels = make_case(torch.float32, rows=500)
+    torch.full((500, 5), float("nan"))  # what is freed here is what an unfilled tensor may hold
+    value = fused.fused_kd_loss(hidden, head, None, None, labels, task_weight=0.0, kd_weight=0.0)
+    grads = torch.autograd.grad(value, (hidden, head))
+    assert value.item() == 0
+    assert all(grad.abs().sum() == 0 for grad in grads)
+
+
 def test_nothing_of_tokens_times_vocabulary_is_saved_for_backward():
     hidden, head, *teacher = make_case(torch.float32, rows=64, vocabulary=512, ignored=())
     value = fused.fused_kd_loss(hidden, head, *teacher, chunk_tokens=8)

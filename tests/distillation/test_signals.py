@@ -17,7 +17,8 @@ from curate.distillation import losses
 from curate.distillation.batches import Example, collate
 from curate.distillation.chunks import cap
 from curate.distillation.config import parse_config
-from curate.distillation.signals import Probe, find_head, find_layers
+from curate.distillation.sides import find_layers
+from curate.distillation.signals import Probe, find_head
 from curate.distillation.stack import LossStack, count_totals
 from curate.errors import ConfigError
 

@@ -56,7 +56,7 @@ def test_a_cached_conversion_is_used_and_checked(tmp_path, monkeypatch):
 def test_the_real_model_arrives_and_speaks(tmp_path):
     from curate.distillation.answers import generate_answers
     from curate.distillation.batches import Encoder
-    from curate.distillation.teacher import load_model
+    from curate.distillation.loading import load_model
 
     model, tokenizer = load_model(str(smollm2.fetch_smollm2(cache=tmp_path)))
     encoder = Encoder(tokenizer, max_prompt_tokens=64, max_answer_tokens=12)

@@ -51,7 +51,7 @@ def test_keeping_every_layer_gives_the_same_model(make):
 
 
 def test_lists_with_one_entry_a_layer_are_cut_alike():
-    assert cut_config(make_gemma().config, (0, 2)).layer_types == ["sliding_attention", "full_attention"]
+    assert cut_config(make_gemma().config, {"decoder": (0, 2)}).layer_types == ["sliding_attention", "full_attention"]
     assert keep_layers(make_neo(), (1, 2)).config.attention_layers == ["local", "global"]
     config = Qwen2Config(num_hidden_layers=3, use_sliding_window=True, max_window_layers=1, hidden_size=16,
                          intermediate_size=16, num_attention_heads=2, num_key_value_heads=1, vocab_size=40)  # fmt: skip

@@ -2,7 +2,8 @@
 
 import pytest
 
-from curate.distillation.teacher import explain_failure, load_model, load_teacher
+from curate.distillation.loading import explain_failure, load_model
+from curate.distillation.teacher import load_teacher
 from curate.errors import ConfigError, HubUnreachable, ModelNotFound, TamperedError
 from curate.gate import ApprovedTeacher
 

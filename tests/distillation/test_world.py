@@ -3,21 +3,29 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import torch
 
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.distill import distill
 from curate.distillation.results import TrainingReport
 from curate.distillation.stack import count_examples, count_totals
-from curate.distillation.world import World
+from curate.distillation.world import World, choose_device, join_world
+from curate.errors import ConfigError
 
 from .classroom import QUESTIONS, make_config
 
-LAUNCH = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+ROOT = Path(__file__).parent.parent.parent
+LAUNCHERS = {
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"],
+    "accelerate": ["accelerate.commands.launch", "--config_file", str(ROOT / "examples" / "accelerate" / "cpu.yaml")],
+}
 
 
-def test_two_processes_give_the_losses_of_one(classroom):
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_give_the_losses_of_one(classroom, launcher):
     losses = {"task": 1.0, "kd": 1.0, "feature": 0.5, "attention": 0.1, "balance": "auto"}
     config = make_config(losses=losses, epochs=2, gradient_accumulation=2, checkpoint_every=3)
     alone = distill(
@@ -26,7 +34,18 @@ def test_two_processes_give_the_losses_of_one(classroom):
     path, out = classroom.root / "config.yaml", classroom.root / "both"
     path.write_text(json.dumps(config.model_dump(mode="json")))
     tickets = ["--teacher", str(classroom.root / "teacher.json"), "--dataset", str(classroom.root / "dataset.json")]
-    command = [sys.executable, "-m", *LAUNCH, "curate", "distill", str(path), *tickets, "-o", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        *LAUNCHERS[launcher],
+        "-m",
+        "curate",
+        "distill",
+        str(path),
+        *tickets,
+        "-o",
+        str(out),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     both = TrainingReport.read(out / "training.json")
@@ -38,6 +57,40 @@ def test_two_processes_give_the_losses_of_one(classroom):
         assert ours.terms == pytest.approx(theirs.terms, rel=1e-3)
     assert both.balance == pytest.approx(alone.balance, rel=1e-3)
     assert both.after.kl_to_teacher == pytest.approx(alone.after.kl_to_teacher, rel=0.02)
+
+
+def test_accelerates_cpu_flag_which_starts_one_process_is_refused_and_not_taken_for_two(classroom):
+    (classroom.root / "config.yaml").write_text(json.dumps(make_config().model_dump(mode="json")))
+    tickets = ["--teacher", str(classroom.root / "teacher.json"), "--dataset", str(classroom.root / "dataset.json")]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "curate"]
+    command = [*launch, "distill", str(classroom.root / "config.yaml"), *tickets, "-o", str(classroom.root / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode != 0
+    assert "several processes were asked for and one was started" in done.stdout + done.stderr
+    assert not (classroom.root / "out" / "training.json").exists()
+
+
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_sharding_is_refused(monkeypatch, name):
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(ConfigError, match="held whole by every process"):
+        join_world()
+
+
+def test_a_cpu_that_was_asked_for_is_used_beside_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device() == "cuda"
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert choose_device() == "cpu"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "accelerate").glob("*.yaml")), ids=lambda path: path.stem)
+def test_example_launches_are_ones_accelerate_reads(path):
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    settings = load_config_from_file(str(path))
+    assert settings.num_processes == 2
+    assert settings.distributed_type == "MULTI_GPU"
 
 
 def test_every_row_belongs_to_one_process():
