@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from curate.gate import RowJudge
     from curate.policy import Option, Policy
     from curate.progress import Progress
+    from curate.prompts.engines import Engine
     from curate.prompts.promptset import PromptSet
     from curate.prompts.store import VectorStore
 
@@ -94,13 +97,30 @@ def read_reference(place: str, column: str | None, strict: bool) -> PromptSet:
     return read_prompts(place, strict=strict)
 
 
-def open_store(spec: str) -> VectorStore:
+@contextmanager
+def open_engine(name: str, workers: int | None) -> Iterator[Engine]:
+    """The engine of a command."""
+    if name == "local":
+        if workers is not None:
+            raise click.UsageError("--workers is for --engine ray")
+        from curate.prompts.engines import LOCAL
+
+        yield LOCAL
+        return
+    from curate.prompts.ray_engine import open_ray
+
+    with open_ray(workers) as engine:
+        yield engine
+
+
+def open_store(spec: str, engine: Engine | None = None) -> VectorStore:
     """The vectors of an embedder; those of slow ones are kept in ``CURATE_CACHE``."""
     from curate.prompts.embed import load_embedder
+    from curate.prompts.engines import LOCAL
     from curate.prompts.store import VectorStore
 
     cache = os.environ.get("CURATE_CACHE", "")
-    return VectorStore(load_embedder(spec), folder=Path(cache) / "vectors" if cache else None)
+    return VectorStore(load_embedder(spec), folder=Path(cache) / "vectors" if cache else None, engine=engine or LOCAL)
 
 
 def row_judge_of(policy: Policy, prompts: PromptSet) -> RowJudge | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from curate.cli.options import Command, emit, policy_option, today
-from curate.cli.prompt_inputs import chain_from, html_page, needed, open_store, read_both, row_judge_of
-from curate.errors import Denied, UnavailableError
+from curate.cli.prompt_inputs import chain_from, html_page, needed, open_engine, open_store, read_both, row_judge_of
+from curate.errors import Denied
 
 if TYPE_CHECKING:
     from curate.policy import Option, Policy
     from curate.progress import Progress
+    from curate.prompts.engines import Engine
     from curate.prompts.promptset import PromptSet
     from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
     from curate.prompts.store import VectorStore
@@ -34,6 +36,16 @@ def reading_options(command: Command) -> Command:
             help="Prompts of the target task: a file, a folder, or hf:owner/name[:split].",
         ),
         click.option("-f", "--format", "form", type=FORMATS, default="text", show_default=True, help="Of the report."),
+        click.option(
+            "--workers", type=click.IntRange(min=1), metavar="N", help="Of a local Ray. [one for each processor]"
+        ),
+        click.option(
+            "--engine",
+            type=click.Choice(["local", "ray"]),
+            default="local",
+            show_default=True,
+            help="Where to run: this process, or Ray (RAY_ADDRESS, else a Ray of this machine).",
+        ),
         policy_option,
     ):
         command = option(command)
@@ -55,6 +67,8 @@ def analyze_prompts(
     column: str | None,
     strict: bool,
     output: Path | None,
+    engine: str,
+    workers: int | None,
 ) -> int:
     """Measure how varied FILE is, how far it lies from a reference, and what is wrong with it.
 
@@ -65,13 +79,18 @@ def analyze_prompts(
 
     policy = load_policy(policy_name)
     needed()
-    with Reporter(quiet=is_quiet(settings)) as progress:
+    with Reporter(quiet=is_quiet(settings)) as progress, open_engine(engine, workers) as at_work:
         prompts, known = read_both(file, reference, column, strict, progress)
         from curate.prompts.report_card import examine_prompts
 
-        store = open_store(embedder or policy.prompts.embedder)
         analysis, report = examine_prompts(
-            prompts, policy=policy, reference=known, store=store, judge=row_judge_of(policy, prompts), progress=progress
+            prompts,
+            policy=policy,
+            reference=known,
+            store=open_store(embedder or policy.prompts.embedder, at_work),
+            judge=row_judge_of(policy, prompts),
+            engine=at_work,
+            progress=progress,
         )
     if form == "html":
         emit(html_page(analysis.diversity, analysis.shift, report, None), output)
@@ -112,12 +131,16 @@ def analyze_prompts(
     help="With --budget: an equal share for each source or cluster.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the selection.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Kept rows: .jsonl, .csv or .parquet.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="PATH",
+    help="Kept rows: .jsonl, .csv or .parquet; a folder, or PATH/, gets them in Parquet files.",
+)
 @click.option("--dropped", type=click.Path(path_type=Path), help="Dropped rows, one JSON object a line, with reasons.")
 @click.option("--ticket", type=click.Path(path_type=Path), help="Write the ticket here if the policy approves.")
 @click.option("--dry-run", is_flag=True, help="Only count; write no rows.")
 @click.option("--tokenizer", metavar="REF", help="Counts tokens for length:max_tokens=N.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Where to run.")
 @click.pass_obj
 def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # noqa: ANN401 – click's own values
     """Drop the prompts of FILE that are not worth asking, with a reason for every dropped row.
@@ -135,13 +158,12 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
     if given["budget"] is None and (given["quota"] or given["method"] != "coverage"):
         raise click.UsageError("--select and --quota need --budget N")
     chosen = chain_from(given["filters"])
-    if given["engine"] == "ray":
-        raise UnavailableError("--engine ray: not built yet", hint="leave it out: the local engine runs here")
     policy = load_policy(given["policy_name"])
     needed()
-    with Reporter(quiet=is_quiet(settings)) as progress:
+    quiet = is_quiet(settings)
+    with Reporter(quiet=quiet) as progress, open_engine(given["engine"], given["workers"]) as engine:
         prompts, known = read_both(given["file"], given["reference"], given["column"], given["strict"], progress)
-        kept, report, store = run_chain(policy, prompts, known, chosen, given, progress)
+        kept, report, store = run_chain(policy, prompts, known, chosen, given, engine, progress)
         write_rows(kept, report, given)
         measured = None
         if len(kept) and (given["ticket"] or given["form"] == "html"):
@@ -159,6 +181,7 @@ def run_chain(
     known: PromptSet | None,
     chosen: dict[str, dict[str, Option]],
     given: dict[str, Any],
+    engine: Engine,
     progress: Progress,
 ) -> tuple[PromptSet, FilterReport, VectorStore]:
     """Run the filters that were chosen, or the policy's chain."""
@@ -166,7 +189,7 @@ def run_chain(
     from curate.prompts.reading import read_prompts
 
     benchmarks = [read_prompts(place, strict=given["strict"]) for place in given["benchmarks"]]
-    store = open_store(given["embedder"] or policy.prompts.embedder)
+    store = open_store(given["embedder"] or policy.prompts.embedder, engine)
     kept, report = run(
         prompts,
         chain=chosen or policy.prompts.filters,
@@ -181,6 +204,7 @@ def run_chain(
         seed=given["seed"],
         policy_chain=policy.prompts.filters,
         policy_sha256=policy.digest(),
+        engine=engine,
         progress=progress,
     )
     return kept, report, store
@@ -189,7 +213,7 @@ def run_chain(
 def write_rows(kept: PromptSet, report: FilterReport, given: dict[str, Any]) -> None:
     """Kept and dropped rows, where they were asked for."""
     from curate.artifact import atomic_file
-    from curate.prompts.promptset import write_prompts
+    from curate.prompts.promptset import write_parts, write_prompts
 
     if given["dry_run"]:
         return
@@ -197,7 +221,8 @@ def write_rows(kept: PromptSet, report: FilterReport, given: dict[str, Any]) -> 
         with atomic_file(given["dropped"]) as stream:
             stream.writelines(drop.model_dump_json().encode("utf-8", "surrogatepass") + b"\n" for drop in report.drops)
     if given["output"]:
-        write_prompts(given["output"], kept)
+        is_folder = given["output"].endswith(("/", os.sep)) or Path(given["output"]).is_dir()
+        (write_parts if is_folder else write_prompts)(Path(given["output"]), kept)
 
 
 def finish(

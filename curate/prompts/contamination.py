@@ -189,13 +189,14 @@ def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> 
     """Rows near an item in meaning: with the same numbers, or so near that numbers are not needed."""
     import numpy as np
 
-    from curate.prompts.neighbors import top_neighbors
+    from curate.prompts.neighbors import ROUNDING, cosines_of, top_neighbors
 
     items = work.vectors(kept.prompts)
     rows = work.vectors(work.prompts)
     best = top_neighbors(rows, items, 1, progress=work.progress)[0]
-    close = np.flatnonzero((best >= min(numbered, plain)).any(axis=1))
-    cosines, near = top_neighbors(rows[close], items, 5)
+    close = np.flatnonzero((best >= min(numbered, plain) - ROUNDING).any(axis=1))
+    near = top_neighbors(rows[close], items, 5)[1]
+    cosines = np.stack([cosines_of(rows[close], items[near[:, place]]) for place in range(near.shape[1])], axis=1)
     for place, row in enumerate(close.tolist()):
         found = same_thing(work.prompts.texts[row], kept.prompts.texts, near[place], cosines[place], numbered, plain)
         if found is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from curate.prompts.neighbors import top_neighbors
+from curate.prompts.neighbors import cosines_of, top_neighbors
 from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
@@ -39,7 +39,13 @@ def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
 
 def domain_scores(vectors: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
     """(rows,) mean cosine to the k nearest reference rows."""
-    scores: np.ndarray = top_neighbors(vectors, reference, k)[0].mean(axis=1)
+    import numpy as np
+
+    nearest = top_neighbors(vectors, reference, k)[1]
+    if not nearest.shape[1]:
+        return np.full(len(vectors), np.nan)
+    columns = [cosines_of(vectors, reference[nearest[:, place]]) for place in range(nearest.shape[1])]
+    scores: np.ndarray = np.mean(columns, axis=0)
     return scores
 
 

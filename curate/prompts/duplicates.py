@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
+from curate.prompts.engines import each
 from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form
 from curate.prompts.kernels import (
     PERMUTATIONS,
@@ -43,8 +44,8 @@ def exact(work: Work) -> list[Gone]:
     """Rows whose exact form (NFKC, casefold, no invisible characters or sentence punctuation) another row has."""
     first: dict[str, int] = {}
     drops = []
-    for row in work.rank():
-        form = exact_form(work.prompts.texts[row])
+    rank = work.rank()
+    for row, form in zip(rank, each(work.engine, exact_form, (work.prompts.texts[row] for row in rank)), strict=True):
         kept = first.setdefault(form, row)
         if kept != row and form:
             same = work.prompts.texts[kept] == work.prompts.texts[row]
@@ -66,7 +67,7 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
 
     texts = work.prompts.texts
     loose = work.forms()
-    forms = [bare_form(form) for form in loose]
+    forms = list(each(work.engine, bare_form, loose))
     wordings = Wordings(forms)
     counts = wordings.rows_with()
 
@@ -92,7 +93,7 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
     rank = work.rank()
-    signed = signatures([forms[row] for row in rank], progress=work.progress)
+    signed = signatures([forms[row] for row in rank], engine=work.engine, progress=work.progress)
     rows = np.asarray(rank, dtype=np.int64)
     aligned = np.array(
         [wording and len(text) <= ALIGNED_CHARACTERS and forms[row] == loose[row] for row, text in enumerate(texts)],
@@ -101,7 +102,7 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         mine = signed if len(places) == len(signed) else signed[places]
-        pairs, similar = likely_pairs(mine, candidate_pairs(mine), jaccard_at_least)
+        pairs, similar = likely_pairs(mine, candidate_pairs(mine, engine=work.engine), jaccard_at_least)
         first, second = rows[places[pairs[:, 0]]], rows[places[pairs[:, 1]]]
         open_ones = ~(aligned[first] & aligned[second])
         open_ones[~open_ones] = wordings.may_be_alike(first[~open_ones], second[~open_ones])
@@ -135,7 +136,8 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guar
     where = store.places(texts, progress=work.progress)[rank]
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return similar_pairs(store.vectors[where[places]], threshold, cells=cells, progress=work.progress)
+        vectors = store.vectors[where[places]]
+        return similar_pairs(vectors, threshold, cells=cells, engine=work.engine, progress=work.progress)
 
     return drop_until_none(work, rank, find, judge)
 

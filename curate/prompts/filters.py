@@ -9,6 +9,8 @@ from curate.gate import RowJudge
 from curate.policy import Option
 from curate.progress import Progress, silent
 from curate.prompts.chain import FILTERS, Chain, check_chain, covers
+from curate.prompts.engines import LOCAL, Engine
+from curate.prompts.filters_on_parts import TOGETHER, WITH_VECTORS, groups_of, run_on_parts
 from curate.prompts.promptset import PromptSet
 from curate.prompts.results import Drop, FilterCount, FilterReport
 from curate.prompts.select import Method, Quota, select_to_budget
@@ -34,6 +36,7 @@ def filter_prompts(
     seed: int = 0,
     policy_chain: Chain | None = None,
     policy_sha256: str = "",
+    engine: Engine = LOCAL,
     progress: Progress = silent,
 ) -> tuple[PromptSet, FilterReport]:
     """Run a chain of filters; returns what is left and the report with a reason for every row that went.
@@ -52,23 +55,14 @@ def filter_prompts(
         seed: of the selection.
         policy_chain: the policy's own chain; the report says whether this one covers it.
         policy_sha256: the policy's digest.
+        engine: where parts of the rows are worked on; the store is to have the same.
         progress: hears of each filter.
     """
     started = time.monotonic()
     checked = check_chain(chain)
-    work = Work(prompts, reference, tuple(benchmarks), store, judge, tokenizer, progress)
-    drops: list[Drop] = []
-    counts: list[FilterCount] = []
-    skipped: list[str] = []
-    for place, (name, options) in enumerate(checked.items()):
-        progress("filter", place, len(checked), name)
-        before, notes = len(work.prompts), len(work.notes)
-        work, gone = run_filter(work, name, options)
-        counts.append(FilterCount(name=name, options=options, rows_in=before, dropped=len(gone)))
-        drops.extend(gone)
-        if any(note.startswith(f"{name}: skipped") for note in work.notes[notes:]):
-            skipped.append(name)
-    progress("filter", len(checked), len(checked))
+    work = Work(prompts, reference, tuple(benchmarks), store, judge, tokenizer, progress, engine)
+    work, counts, drops = run_all(work, checked)
+    skipped = [name for name in checked if any(note.startswith(f"{name}: skipped") for note in work.notes)]
     if budget is not None:
         before, options = len(work.prompts), {"rows": budget, "method": method, "quota": quota}
         work, gone = without(work, "budget", select_to_budget(work, budget, method=method, quota=quota, seed=seed))
@@ -96,17 +90,62 @@ def filter_prompts(
     return work.prompts, report
 
 
+def run_all(work: Work, chain: Mapping[str, Mapping[str, Option]]) -> tuple[Work, list[FilterCount], list[Drop]]:
+    """Every filter in turn: the job for what is left, what each did, and what went."""
+    counts: list[FilterCount] = []
+    drops: list[Drop] = []
+
+    def ran(name: str, rows_in: int, gone: Sequence[Drop]) -> None:
+        counts.append(FilterCount(name=name, options=dict(chain[name]), rows_in=rows_in, dropped=len(gone)))
+        drops.extend(gone)
+
+    for group in groups_of(chain):
+        if work.engine is not LOCAL and group.keys() <= TOGETHER | WITH_VECTORS and len(work.prompts):
+            work.progress("filter", len(counts), len(chain), ", ".join(group))
+            work, found = run_group(work, group)
+            for name, (rows_in, gone) in found.items():
+                ran(name, rows_in, gone)
+            continue
+        for name, options in group.items():
+            work.progress("filter", len(counts), len(chain), name)
+            rows_in = len(work.prompts)
+            work, gone = run_filter(work, name, options)
+            ran(name, rows_in, gone)
+    work.progress("filter", len(chain), len(chain))
+    return work, counts, drops
+
+
 def run_filter(work: Work, name: str, options: Mapping[str, Option]) -> tuple[Work, list[Drop]]:
-    """One filter: the job for what is left, and what went."""
+    """One filter on all rows: the job for what is left, and what went."""
     gone: list[Gone] = FILTERS[name](work, **options) if len(work.prompts) else []
+    tell_counts(work, work.counts)
+    work.counts.clear()
     return without(work, name, gone)
+
+
+def run_group(work: Work, group: Mapping[str, Mapping[str, Option]]) -> tuple[Work, dict[str, tuple[int, list[Drop]]]]:
+    """Some row-wise filters on parts of the rows: the job for what is left, and of each the rows in and what went."""
+    found = run_on_parts(work, group)
+    for told in found.values():
+        work.notes.extend(dict.fromkeys(told.notes))
+        tell_counts(work, told.counts)
+    told_drops = {name: (told.rows_in, drops_of(work, name, told.gone)) for name, told in found.items()}
+    return left(work, [one for told in found.values() for one in told.gone]), told_drops
+
+
+def tell_counts(work: Work, counts: Mapping[str, int]) -> None:
+    """Counts as notes."""
+    work.notes.extend(note.format(count) for note, count in counts.items())
 
 
 def without(work: Work, name: str, gone: Sequence[Gone]) -> tuple[Work, list[Drop]]:
     """The job without some rows, and their drops."""
-    if not gone:
-        return work, []
-    drops = [
+    return left(work, gone), drops_of(work, name, gone)
+
+
+def drops_of(work: Work, name: str, gone: Sequence[Gone]) -> list[Drop]:
+    """The drops of some rows."""
+    return [
         Drop(
             id=work.prompts.ids[one.row],
             filter=name,
@@ -116,5 +155,11 @@ def without(work: Work, name: str, gone: Sequence[Gone]) -> tuple[Work, list[Dro
         )
         for one in gone
     ]
+
+
+def left(work: Work, gone: Sequence[Gone]) -> Work:
+    """The job without some rows."""
+    if not gone:
+        return work
     rows = {one.row for one in gone}
-    return work.take([row for row in range(len(work.prompts)) if row not in rows]), drops
+    return work.take([row for row in range(len(work.prompts)) if row not in rows])

@@ -4,7 +4,7 @@ Each takes arrays (or a batch of texts) and gives arrays, and can be run on any 
 around them, which parts there are and in which order, is the caller's. In the order of use:
 
 * ``sum_rows``, ``normalised``: token numbers of a batch to unit vectors (the static embedder);
-* ``signatures``: a batch of texts to MinHash signatures; ``band_keys``: signatures to the keys of one LSH band;
+* ``signatures``: a batch of texts to MinHash signatures; ``band_pairs``: one LSH band of them to pairs of rows;
   ``candidate_pairs``, ``likely_pairs``: signatures to pairs and their estimated Jaccard similarity;
 * ``find_centers``: a sample of vectors to cluster centers; ``join_cells``: vectors to the rows of each cluster;
   ``pairs_within``: the vectors of one cluster to all pairs above a threshold; ``similar_pairs``: the three together;
@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from curate.prompts.embed import normalised, sum_rows
-from curate.prompts.minhash import PERMUTATIONS, band_keys, candidate_pairs, likely_pairs, signatures
+from curate.prompts.minhash import PERMUTATIONS, band_pairs, candidate_pairs, likely_pairs, signatures
 from curate.prompts.neighbors import find_centers, join_cells, pairs_within, similar_pairs
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PERMUTATIONS",
-    "band_keys",
+    "band_pairs",
     "candidate_pairs",
     "find_centers",
     "join_cells",

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from curate.progress import Progress, silent
+from curate.prompts.engines import LOCAL, Engine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,8 +39,24 @@ def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     return hashes * np.uint64(0x9E3779B97F4A7C15), offsets.astype(np.uint64)
 
 
-def signatures(texts: Sequence[str], *, seed: int = 42, progress: Progress = silent) -> np.ndarray:
+def signatures(
+    texts: Sequence[str], *, seed: int = 42, engine: Engine = LOCAL, progress: Progress = silent
+) -> np.ndarray:
     """(texts, 128) uint32 MinHash signatures."""
+    import numpy as np
+
+    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint32)
+    parts = ((texts[start : start + BATCH],) for start in range(0, len(texts), BATCH))
+    done = 0
+    for signed in engine.map(sign, parts, shared=seed):
+        out[done : done + len(signed)] = signed
+        done += len(signed)
+        progress("minhash", done, len(texts))
+    return out
+
+
+def sign(seed: int, texts: Sequence[str]) -> np.ndarray:
+    """(texts, 128) uint32 MinHash signatures of one batch."""
     import numpy as np
 
     try:
@@ -48,24 +65,25 @@ def signatures(texts: Sequence[str], *, seed: int = 42, progress: Progress = sil
         from curate.errors import MissingExtra
 
         raise MissingExtra("rensa", "prompts") from error
-    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint32)
-    for start in range(0, len(texts), BATCH):
-        batch = texts[start : start + BATCH]
-        hashes, offsets = shingle_hashes(batch)
-        matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, PERMUTATIONS, seed)
-        out[start : start + len(batch)] = np.asarray(matrix.to_rows(), dtype=np.uint32)
-        progress("minhash", start + len(batch), len(texts))
-    return out
+    hashes, offsets = shingle_hashes(texts)
+    matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, PERMUTATIONS, seed)
+    signed: np.ndarray = np.asarray(matrix.to_rows(), dtype=np.uint32)
+    return signed
 
 
-def band_keys(signed: np.ndarray, band: int) -> np.ndarray:
+def band_of(signed: np.ndarray, band: int) -> np.ndarray:
+    """(texts, 4) the part of the signatures that is one band."""
+    width = PERMUTATIONS // BANDS
+    return signed[:, band * width : (band + 1) * width]
+
+
+def band_keys(band: np.ndarray) -> np.ndarray:
     """One 64-bit key a row for a band of its signature."""
     import numpy as np
 
-    width = PERMUTATIONS // BANDS
-    keys = np.zeros(len(signed), dtype=np.uint64)
-    for column in range(band * width, (band + 1) * width):
-        keys = (keys ^ signed[:, column].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+    keys = np.zeros(len(band), dtype=np.uint64)
+    for column in range(band.shape[1]):
+        keys = (keys ^ band[:, column].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         keys ^= keys >> np.uint64(31)
     return keys
 
@@ -75,7 +93,7 @@ def cross_pairs(items: Sequence[str], rows: Sequence[str]) -> set[tuple[int, int
     import numpy as np
 
     signed = signatures(items)
-    keys = [band_keys(signed, band) for band in range(BANDS)]
+    keys = [band_keys(band_of(signed, band)) for band in range(BANDS)]
     buckets: list[dict[int, list[int]]] = [{} for _ in range(BANDS)]
     for band in range(BANDS):
         for item, key in enumerate(keys[band].tolist()):
@@ -84,29 +102,39 @@ def cross_pairs(items: Sequence[str], rows: Sequence[str]) -> set[tuple[int, int
     for start in range(0, len(rows), BATCH):
         batch = signatures(rows[start : start + BATCH])
         for band in range(BANDS):
-            mine = band_keys(batch, band)
+            mine = band_keys(band_of(batch, band))
             for row in np.flatnonzero(np.isin(mine, keys[band])).tolist():
                 found.update((start + row, item) for item in buckets[band][int(mine[row])][:16])
     return found
 
 
-def candidate_pairs(signed: np.ndarray) -> np.ndarray:
+def candidate_pairs(signed: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray:
     """(pairs, 2) rows that share a band, smaller row first, each pair once."""
     import numpy as np
 
     rows = len(signed)
     found = [np.zeros(0, dtype=np.int64)]
-    for band in range(BANDS):
-        keys = band_keys(signed, band)
-        order = np.argsort(keys, kind="stable")
-        keys = keys[order]
-        for lag in range(1, min(LAGS, rows - 1) + 1):
-            same = np.flatnonzero(keys[lag:] == keys[:-lag])
-            found.append(order[same].astype(np.int64) * rows + order[same + lag])
+    for band, pairs in enumerate(engine.map(band_pairs, ((band_of(signed, band),) for band in range(BANDS)))):
+        found.append(pairs)
         if band % 8 == 7:
             found = [sorted_once(np.concatenate(found))]
     pairs = sorted_once(np.concatenate(found))
     return np.stack([pairs // rows, pairs % rows], axis=1) if rows else np.zeros((0, 2), dtype=np.int64)
+
+
+def band_pairs(_: None, band: np.ndarray) -> np.ndarray:
+    """(pairs,) rows that have the same key of one band: smaller row × rows + greater row."""
+    import numpy as np
+
+    rows = len(band)
+    keys = band_keys(band)
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    found = [np.zeros(0, dtype=np.int64)]
+    for lag in range(1, min(LAGS, rows - 1) + 1):
+        same = np.flatnonzero(keys[lag:] == keys[:-lag])
+        found.append(order[same].astype(np.int64) * rows + order[same + lag])
+    return np.concatenate(found)
 
 
 def sorted_once(numbers: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from curate.progress import Progress, silent
+from curate.prompts.engines import LOCAL, Engine, ranges
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +17,8 @@ BLOCK_CELLS = 1 << 24
 """Cells of one block of similarities (64 MiB of float32)."""
 PAIR_BLOCK = 256
 """Rows of a block inside a cluster: small, so that little above the diagonal is computed in vain."""
+ROUNDING = 1e-5
+"""Cosines of float32 vectors of one engine, or one number of threads, differ from another's by less."""
 PAIRS_A_ROW = 32
 """A row meets at most so many better-placed neighbours in one cluster."""
 
@@ -63,6 +66,17 @@ def top_neighbors(
     return similar, rows
 
 
+def cosines_of(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """(pairs,) float64 cosines of rows with rows, which no block size and no number of threads changes."""
+    import numpy as np
+
+    out = np.zeros(len(one))
+    for start in range(0, len(one), 4096):
+        piece = slice(start, start + 4096)
+        out[piece] = (one[piece].astype(np.float64) * two[piece]).sum(axis=1)
+    return out
+
+
 def find_centers(vectors: np.ndarray, clusters: int, *, seed: int = 0, rounds: int = 6) -> np.ndarray:
     """(clusters, dimensions) unit centers of spherical k-means on a sample."""
     import numpy as np
@@ -85,7 +99,13 @@ def find_centers(vectors: np.ndarray, clusters: int, *, seed: int = 0, rounds: i
 
 
 def similar_pairs(
-    vectors: np.ndarray, threshold: float, *, cells: int = 4, clusters: int | None = None, progress: Progress = silent
+    vectors: np.ndarray,
+    threshold: float,
+    *,
+    cells: int = 4,
+    clusters: int | None = None,
+    engine: Engine = LOCAL,
+    progress: Progress = silent,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(pairs, 2) row numbers, the smaller first, and their cosine: pairs at or above a threshold.
 
@@ -96,22 +116,59 @@ def similar_pairs(
 
     rows = len(vectors)
     wanted = clusters or max(1, round(rows**0.5))
-    members = [np.arange(rows)] if rows < 2000 else join_cells(vectors, find_centers(vectors, wanted), cells)
-    keys, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.float32)]
-    for number, cell in enumerate(members, start=1):
-        first, second, cosine = pairs_within(vectors[cell], threshold)
-        keys.append(cell[first] * rows + cell[second])
+    members = [np.arange(rows)]
+    if rows >= 2000:
+        members = join_cells(vectors, find_centers(vectors, wanted), cells, engine=engine)
+    keys, values = [np.zeros(0, dtype=np.int64)], [np.zeros(0)]
+    together = in_groups(members, engine.rows_a_part)
+    joined = [np.concatenate(group) for group in together]
+    parts = ((vectors[rows_], [len(cell) for cell in group]) for rows_, group in zip(joined, together, strict=True))
+    for number, (first, second, cosine) in enumerate(engine.map(pairs_of_cells, parts, shared=threshold)):
+        keys.append(joined[number][first] * rows + joined[number][second])
         values.append(cosine)
-        progress("compare", number, len(members))
+        progress("compare", number + 1, len(together))
     key, place = np.unique(np.concatenate(keys), return_index=True)
     return np.stack([key // rows, key % rows], axis=1) if rows else np.zeros((0, 2), int), np.concatenate(values)[place]
 
 
-def join_cells(vectors: np.ndarray, centers: np.ndarray, cells: int) -> list[np.ndarray]:
+def in_groups(members: list[np.ndarray], rows: int) -> list[list[np.ndarray]]:
+    """The clusters, so many together as have about so many rows; each by itself where that is 0."""
+    groups: list[list[np.ndarray]] = []
+    room = 0
+    for cell in members:
+        if room <= 0:
+            groups.append([])
+            room = rows
+        groups[-1].append(cell)
+        room -= len(cell)
+    return groups
+
+
+def pairs_of_cells(
+    threshold: float, vectors: np.ndarray, sizes: list[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs inside each of some clusters that lie one behind the other: smaller row, greater row, cosine."""
+    import numpy as np
+
+    found, start = [], 0
+    for size in sizes:
+        first, second, cosine = pairs_within(vectors[start : start + size], threshold)
+        found.append((first + start, second + start, cosine))
+        start += size
+    return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
+
+
+def nearest_centers(shared: tuple[np.ndarray, int], vectors: np.ndarray) -> np.ndarray:
+    """(rows, cells) the numbers of each row's nearest centers."""
+    return top_neighbors(vectors, *shared)[1]
+
+
+def join_cells(vectors: np.ndarray, centers: np.ndarray, cells: int, *, engine: Engine = LOCAL) -> list[np.ndarray]:
     """The rows of each cluster, ascending, where every row joins the clusters of its nearest ``cells`` centers."""
     import numpy as np
 
-    joined = top_neighbors(vectors, centers, cells)[1].ravel()
+    parts = ((vectors[rows],) for rows in ranges(len(vectors), engine.rows_a_part))
+    joined = np.concatenate(list(engine.map(nearest_centers, parts, shared=(centers, cells)))).ravel()
     order = np.argsort(joined, kind="stable")
     bounds = np.flatnonzero(np.diff(joined[order])) + 1
     return np.split(order // min(cells, len(centers)), bounds)
@@ -126,14 +183,17 @@ def pairs_within(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, np.
     for start in range(0, len(vectors), step):
         stop = min(start + step, len(vectors))
         block = vectors[start:stop] @ vectors[:stop].T
-        second, first = np.divmod(np.flatnonzero(block >= threshold), stop)
+        second, first = np.divmod(np.flatnonzero(block >= threshold - ROUNDING), stop)
         below = first < second + start
         second, first = second[below], first[below]
+        edge = np.flatnonzero(block[second, first] < threshold + ROUNDING)
+        under = edge[cosines_of(vectors[start + second[edge]], vectors[first[edge]]) < threshold]
+        second, first = np.delete(second, under), np.delete(first, under)
         if len(second):
             place = np.arange(len(second)) - np.searchsorted(second, second, side="left")
             second, first = second[place < PAIRS_A_ROW], first[place < PAIRS_A_ROW]
-        found.append((first, second + start, block[second, first]))
+        found.append((first, second + start, cosines_of(vectors[start + second], vectors[first])))
     if not found:
         none = np.zeros(0, dtype=np.int64)
-        return none, none, np.zeros(0, dtype=np.float32)
+        return none, none, np.zeros(0)
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]

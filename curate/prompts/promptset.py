@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.artifact import atomic_file
-from curate.errors import PromptsError
+from curate.artifact import atomic_file, write_failure
+from curate.errors import PromptsError, RunError
 from curate.prompts.texts import Texts, take_rows
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ SOURCE_COLUMNS = ("source",)
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 """A number with a sign is no formula."""
+ROWS_A_FILE = 1_000_000
+"""Rows of one Parquet file of a folder."""
 MIXED = b"curate.mixed"
 """Field metadata of a column whose values had no one Arrow type and are kept as JSON text."""
 
@@ -162,6 +166,29 @@ def write_prompts(path: Path, prompts: PromptSet) -> None:
 
             for row in rows_of(prompts):
                 stream.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
+
+
+def write_parts(folder: Path, prompts: PromptSet, *, rows: int = ROWS_A_FILE) -> None:
+    """Write every input column as Parquet files of so many rows, in a new or empty folder that is there when all are.
+
+    Raises:
+        RunError: the folder holds something, or cannot be written.
+    """
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise RunError(f"{folder}: there is something in it", hint="name a new or an empty folder")
+        temporary.mkdir(parents=True)
+        for number, start in enumerate(range(0, len(prompts), rows)):
+            part = replace(prompts, table=prompts.table.slice(start, rows))
+            write_prompts(temporary / f"part-{number:05}.parquet", part)
+        if folder.exists():
+            folder.rmdir()
+        temporary.rename(folder)
+    except OSError as error:
+        raise write_failure(folder, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def cell_text(value: Any) -> str:  # noqa: ANN401 – any JSON value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from curate.gate import Finding, Verdict
+from curate.prompts.engines import each
 from curate.prompts.forms import exact_form
 from curate.prompts.work import Gone, Work
 
@@ -38,8 +39,10 @@ def license(work: Work, *, conflicts: bool = True, missing: str = "drop") -> lis
             if finding is not None and finding.effective is Verdict.DENY:
                 denied.setdefault(exact_form(work.prompts.texts[row]), row)
         denied.pop("", None)
-        for row, text in enumerate(work.prompts.texts):
-            other = denied.get(exact_form(text)) if row not in drops else None
+        open_rows = [row for row in range(len(findings)) if row not in drops] if denied else []
+        forms = each(work.engine, exact_form, (work.prompts.texts[row] for row in open_rows))
+        for row, form in zip(open_rows, forms, strict=True):
+            other = denied.get(form)
             if other is not None:
                 reason = f"in conflict: the same text stands under {claimed(work, other)}"
                 drops[row] = Gone(row, reason, because_of=work.prompts.ids[other])

@@ -57,8 +57,8 @@ def garbage(
         if reason:
             drops.append(Gone(row, reason, score=score))
     if programs and not template_code:
-        work.notes.append(
-            f"garbage: {programs} rows hold code of a template engine; garbage:template_code=true drops them"
+        work.counts["garbage: {} rows hold code of a template engine; garbage:template_code=true drops them"] += (
+            programs
         )
     return drops
 

@@ -9,6 +9,7 @@ from curate.policy import Policy
 from curate.progress import Progress, silent
 from curate.prompts.analyze import analyze_prompts
 from curate.prompts.answers import holds_answers
+from curate.prompts.engines import LOCAL, Engine
 from curate.prompts.filters import filter_prompts
 from curate.prompts.forms import exact_form
 from curate.prompts.judge import bound_findings
@@ -27,6 +28,7 @@ def examine_prompts(
     store: VectorStore,
     judge: RowJudge | None,
     seed: int = 0,
+    engine: Engine = LOCAL,
     progress: Progress = silent,
 ) -> tuple[PromptAnalysis, FilterReport]:
     """Measure the set as it is, hold it against the policy's bounds, and count what its chain would drop."""
@@ -39,6 +41,7 @@ def examine_prompts(
         store=store,
         policy_chain=policy.prompts.filters,
         policy_sha256=policy.digest(),
+        engine=engine,
         progress=progress,
     )
     diversity, shift = analyze_prompts(

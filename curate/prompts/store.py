@@ -10,17 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from curate.artifact import write_failure
-from curate.errors import PromptsError
+from curate.errors import ModelNotFound, PromptsError
 from curate.lock import lock
 from curate.progress import Progress, silent
-from curate.prompts.embed import BFLOAT16, Embedder
+from curate.prompts.embed import BFLOAT16, Embedder, load_embedder
+from curate.prompts.engines import LOCAL, Engine, batches
 from curate.prompts.results import EmbedderRef
 
 if TYPE_CHECKING:
@@ -37,10 +38,11 @@ REMAKE = "delete the file; it is made again"
 class VectorStore:
     """The vectors of one embedder, by the hash of their text."""
 
-    def __init__(self, embedder: Embedder, *, folder: Path | None = None) -> None:
+    def __init__(self, embedder: Embedder, *, folder: Path | None = None, engine: Engine = LOCAL) -> None:
         import numpy as np
 
-        self.embedder = embedder
+        self.embedder, self.engine = embedder, engine
+        self.block = BLOCK * engine.at_once
         self.rows: dict[bytes, int] = {}
         self.vectors = np.zeros((0, embedder.ref.dimensions), dtype=np.float32)
         precision = "-bfloat16" if embedder.ref.name.endswith(BFLOAT16) else ""
@@ -73,6 +75,13 @@ class VectorStore:
             (self._encode if self.path is None else self._encode_to_disk)(texts, new, progress)
         return np.fromiter((self.rows[key] for key in keys), dtype=np.int64, count=len(keys))
 
+    def hold(self, texts: Iterable[str], *vectors: np.ndarray) -> None:
+        """Take vectors that were made elsewhere: those of the texts, in their order."""
+        import numpy as np
+
+        self.vectors = np.concatenate(vectors)
+        self.rows = {hash_text(text): row for row, text in enumerate(texts)}
+
     def _encode(self, texts: Sequence[str], new: dict[bytes, int], progress: Progress) -> None:
         """Encode new texts into memory, block by block."""
         import numpy as np
@@ -80,7 +89,7 @@ class VectorStore:
         row = len(self.vectors)
         room = np.zeros((row + len(new), self.embedder.ref.dimensions), dtype=np.float32)
         room[:row] = self.vectors
-        for keys in blocks(new):
+        for keys in blocks(new, self.block):
             room[row : row + len(keys)] = self._made(texts, new, keys)
             row += len(keys)
             progress("embed", row, len(room))
@@ -93,7 +102,7 @@ class VectorStore:
 
         assert self.path is not None  # noqa: S101 – for the type checker: only called with a path
         done = 0
-        for block in blocks(new):
+        for block in blocks(new, self.block):
             with locked(self.path) as stream:
                 self._catch_up(stream)
             keys = [key for key in block if key not in self.rows]
@@ -109,8 +118,14 @@ class VectorStore:
             progress("embed", done, len(new))
 
     def _made(self, texts: Sequence[str], new: dict[bytes, int], keys: list[bytes]) -> np.ndarray:
-        made = self.embedder.encode([texts[new[key]] for key in keys])
-        return checked(made, len(keys), self.embedder.ref)
+        """(keys, dimensions) vectors of some new texts, made here or on the engine's workers, ``BLOCK`` at a time."""
+        import numpy as np
+
+        ref = self.embedder.ref
+        if self.engine is LOCAL:
+            return checked(self.embedder.encode([texts[new[key]] for key in keys]), len(keys), ref)
+        parts = (([texts[new[key]] for key in batch],) for batch in batches(keys, BLOCK))
+        return checked(np.concatenate(list(self.engine.map(encode_as, parts, shared=ref))), len(keys), ref)
 
     def _record(self) -> Any:  # noqa: ANN401 – a numpy dtype
         import numpy as np
@@ -133,6 +148,28 @@ class VectorStore:
             for row in range(len(self.vectors), count):
                 self.rows.setdefault(records["key"][row].tobytes(), row)
             self.vectors = records["vector"]
+
+
+def encode_as(ref: EmbedderRef, texts: list[str]) -> np.ndarray:
+    """On a worker: the vectors of some texts, by the embedder of that spec if it is the very same there.
+
+    Raises:
+        ModelNotFound: the worker has another model, or the same in another precision.
+    """
+    embedder = embedder_of(ref.spec)
+    if embedder.ref != ref:
+        raise ModelNotFound(
+            f"embedder {ref.spec}: {ref.name} {ref.sha256[:12]} here, {embedder.ref.name} {embedder.ref.sha256[:12]} "
+            "on a worker",
+            hint="give every worker the same model and the same kind of processor",
+        )
+    return embedder.encode(texts)
+
+
+@lru_cache(maxsize=1)
+def embedder_of(spec: str) -> Embedder:
+    """An embedder, loaded once a worker."""
+    return load_embedder(spec)
 
 
 @contextmanager
@@ -184,11 +221,9 @@ def check_header(stream: IO[bytes], path: Path, dimensions: int) -> None:
     raise PromptsError(f"{path}: {what}", hint=REMAKE)
 
 
-def blocks(new: dict[bytes, int]) -> Iterator[list[bytes]]:
-    """The keys, ``BLOCK`` at a time."""
-    keys = iter(new)
-    while block := list(islice(keys, BLOCK)):
-        yield block
+def blocks(new: dict[bytes, int], size: int) -> Iterator[list[bytes]]:
+    """The keys, so many at a time."""
+    return batches(new, size)
 
 
 def checked(vectors: np.ndarray, rows: int, ref: EmbedderRef) -> np.ndarray:

@@ -70,12 +70,20 @@ class Texts(Sequence[str]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return of_column, (self.column, self.name)
+
     def __repr__(self) -> str:
         return f"Texts of {len(self)}: {self[:3]!r}"
 
     def take(self, rows: Sequence[int]) -> Texts:
         """The texts of some rows, in their order."""
         return Texts(take_rows(self.column, rows))
+
+
+def of_column(column: pa.ChunkedArray, name: str) -> Texts:
+    """Texts over a column, as they arrive in another process."""
+    return Texts(column, name=name)
 
 
 class Chunk:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from curate.gate import Finding, RowJudge, Verdict
 from curate.progress import Progress, silent
+from curate.prompts.engines import LOCAL, Engine, each
 from curate.prompts.forms import loose_form
 from curate.prompts.promptset import PromptSet
 from curate.prompts.store import VectorStore
@@ -27,7 +29,7 @@ class Gone(NamedTuple):
 
 @dataclass
 class Work:
-    """One filter's view of the job; nothing in it changes but the notes."""
+    """One filter's view of the job; nothing in it changes but the notes and counts."""
 
     prompts: PromptSet
     reference: PromptSet | None = None
@@ -36,7 +38,10 @@ class Work:
     judge: RowJudge | None = None
     tokenizer: str | None = None
     progress: Progress = silent
+    engine: Engine = LOCAL
     notes: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    """Notes with a count in place of ``{}``, which add up over parts of the rows."""
     judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
     loose: list[str] | None = None
     """The loose form of every row, made once for all filters."""
@@ -49,7 +54,7 @@ class Work:
     def forms(self) -> list[str]:
         """The loose form of every row."""
         if self.loose is None:
-            self.loose = [loose_form(text) for text in self.prompts.texts]
+            self.loose = list(each(self.engine, loose_form, self.prompts.texts))
         return self.loose
 
     def vectors(self, prompts: PromptSet) -> np.ndarray:

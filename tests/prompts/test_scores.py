@@ -95,7 +95,9 @@ def test_a_program_of_a_template_engine_is_noted_and_dropped_on_demand(tmp_path:
     assert is_template_code(program)
     work = Work(read_prompts(write_texts(tmp_path / "p.jsonl", [program, "Is that so, {name}?"])))
     assert [one.row for one in garbage(work)] == [1]
-    assert "code of a template engine" in work.notes[0]
+    [(note, count)] = work.counts.items()
+    assert "code of a template engine" in note.format(count)
+    assert count == 1
     assert [one.row for one in garbage(work, template_code=True, unfilled_slots=False)] == [0]
 
 
