@@ -41,7 +41,6 @@ ONE_THREAD = dict.fromkeys(
 )
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "TOKENIZERS_PARALLELISM": "false",
 }
@@ -134,6 +133,7 @@ def open_ray(workers: int | None = None) -> Iterator[RayEngine]:
         with environment({**QUIET, **ONE_THREAD, "PYTHONPATH": import_path()}):
             import ray
 
+            be_quiet(ray)
             try:
                 if address:
                     ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -157,6 +157,11 @@ def open_ray(workers: int | None = None) -> Iterator[RayEngine]:
             ray.shutdown()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def be_quiet(ray: Any) -> None:  # noqa: ANN401 – the module
+    """Keep what Ray tells of lost workers off standard output, where the report goes; no public setting does."""
+    ray._private.worker._worker_logs_enabled = False
 
 
 def check_address(address: str) -> None:

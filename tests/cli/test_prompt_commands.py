@@ -146,12 +146,6 @@ def test_a_dry_run_counts_and_writes_nothing(tmp_path: Path, capsys: pytest.Capt
     assert not kept.exists()
 
 
-def test_ray_is_not_there_yet_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = write_texts(tmp_path / "p.jsonl", ["Name a river"])
-    assert run_command(["filter-prompts", str(file), "--engine", "ray"]) == 6
-    assert "not built yet" in capsys.readouterr().err
-
-
 def test_a_ticket_without_a_reference_needs_a_look_and_leaves_the_trail(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
