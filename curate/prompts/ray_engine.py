@@ -8,7 +8,9 @@ object store ever holds more than these. A part whose worker dies is run again.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -127,36 +129,45 @@ def open_ray(workers: int | None = None) -> Iterator[RayEngine]:
     if address:
         check_address(address)
     folder = short_folder()
-    import logging
-
-    try:
-        with environment({**QUIET, **ONE_THREAD, "PYTHONPATH": import_path()}):
-            import ray
-
-            be_quiet(ray)
-            try:
-                if address:
-                    ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-                else:
-                    ray.init(
-                        address="local",
-                        num_cpus=workers or os.cpu_count() or 1,
-                        include_dashboard=False,
-                        log_to_driver=False,
-                        logging_level=logging.CRITICAL,
-                        object_store_memory=STORE_BYTES,
-                        _temp_dir=str(folder),
-                    )
-            except (OSError, RuntimeError, ValueError, TimeoutError) as error:
-                reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-                where = f"RAY_ADDRESS={address}" if address else "a local Ray"
-                raise UnavailableError(f"--engine ray: {where}: {reason}", hint="leave it out to run here") from error
+    with environment({} if address else {"RAY_AUTH_TOKEN": secrets.token_hex(32)}):
         try:
-            yield RayEngine(ray)
+            ray = start(address, workers, folder)
+            try:
+                yield RayEngine(ray)
+            finally:
+                ray.shutdown()
         finally:
-            ray.shutdown()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(address: str, workers: int | None, folder: Path) -> Any:  # noqa: ANN401 – the module, connected
+    """Join the cluster, or start an instance that has its files in a folder; its processes use one thread each.
+
+    Raises:
+        UnavailableError: it does not start.
+    """
+    with environment({**QUIET, **ONE_THREAD, "PYTHONPATH": import_path()}):
+        import ray
+
+        be_quiet(ray)
+        try:
+            if address:
+                ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+            else:
+                ray.init(
+                    address="local",
+                    num_cpus=workers or os.cpu_count() or 1,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.CRITICAL,
+                    object_store_memory=STORE_BYTES,
+                    _temp_dir=str(folder),
+                )
+        except (OSError, RuntimeError, ValueError, TimeoutError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            where = f"RAY_ADDRESS={address}" if address else "a local Ray"
+            raise UnavailableError(f"--engine ray: {where}: {reason}", hint="leave it out to run here") from error
+    return ray
 
 
 def be_quiet(ray: Any) -> None:  # noqa: ANN401 – the module
