@@ -123,7 +123,10 @@ class Exam:
 
 
 class Figures:
-    """Every student's figures by a name, kept as JSON lines where a file is given, so that a broken study goes on."""
+    """Every student's figures by a name, kept as JSON lines where a file is given, so that a broken study goes on.
+
+    Processes that study different seeds may share the file.
+    """
 
     def __init__(self, path: Path | None, settings: dict) -> None:
         self.path = path
@@ -157,17 +160,17 @@ def parse_options(text: str, seeds: int, quick_seeds: int):
     """The command line both studies share."""
     parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="what ships with curate, few students, nothing written")
-    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--seeds", type=int, nargs="+")
     parser.add_argument("--tokens", type=int, help="answer tokens a student is taught on")
     parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=30, help="an epoch")
-    parser.add_argument("--each", type=int, default=4, help="held-out prompts an intent")
+    parser.add_argument("--steps", type=int, default=20, help="an epoch")
+    parser.add_argument("--each", type=int, default=3, help="held-out prompts an intent")
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
     parser.add_argument("--start", choices=["teacher", "base"], default="teacher", help="whose layers a student keeps")
     parser.add_argument("--points", type=Path, help="keep every student's figures in this file, and go on from it")
     options = parser.parse_args()
-    options.seeds = options.seeds or (quick_seeds if options.quick else seeds)
-    options.tokens = options.tokens or (700 if options.quick else 2500)
+    options.seeds = options.seeds or list(range(quick_seeds if options.quick else seeds))
+    options.tokens = options.tokens or (700 if options.quick else 2000)
     torch.set_num_threads(1)
     return options
 
@@ -185,7 +188,7 @@ def describe_setting(ground: Ground, options) -> str:
         f"teacher names the true intent of {ground.accuracy:.3f} of the {len(ground.test):,} test prompts. Students: "
         f"layers {list(LAYERS)} of the {options.start}'s, taught by curate's trainer with task 1 and kd 1, "
         f"{options.tokens:,} answer tokens read {options.epochs} times in {options.steps * options.epochs} steps, "
-        f"learning rate {options.rate:g}, seeds 0 to {options.seeds - 1}; each seed has its own prompts and exam (at "
+        f"learning rate {options.rate:g}, seeds {options.seeds}; each seed has its own prompts and exam (at "
         f"most {options.each} held-out prompts an intent). Mean ± half of Student's 95 % interval over seeds."
     )
 
