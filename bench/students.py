@@ -149,10 +149,7 @@ class Figures:
             if self.path is not None:
                 with self.path.open("a", encoding="utf-8") as stream:
                     stream.write(json.dumps(self.found[name]) + "\n")
-            shown = {
-                key: value if isinstance(value, str) else round(value, 3) for key, value in self.found[name].items()
-            }
-            print(shown, file=sys.stderr, flush=True)
+            print(name, {key: self.found[name][key] for key in ("wrong", "kl")}, file=sys.stderr, flush=True)
         return self.found[name]
 
 
