@@ -3,6 +3,7 @@
 import argparse
 import collections
 import dataclasses
+import gc
 import json
 import sys
 import tempfile
@@ -81,7 +82,9 @@ def teach(ground: Ground, rows: list[Row], exam, seed: int, options) -> Taught:
         stack.close()
         tokens, steps = trainer.tokens, trainer.step
     read = sum(example.length for example in examples) * options.epochs
-    return Taught(len(rows), tokens, read, steps, *exam.take(student))
+    taught = Taught(len(rows), tokens, read, steps, *exam.take(student))
+    gc.collect()  # models refer to themselves, and students would pile up
+    return taught
 
 
 def plan(rows: int, epochs: int, steps: int, seed: int) -> list[list[list[int]]]:
