@@ -189,7 +189,9 @@ def quick_ground() -> Ground:
     reference = [row["prompt"] for row in read_lines(shipped / "demo" / "reference.jsonl")]
     sha256 = sha256_folder(embedded_folder())
     folder = cache_folder() / f"quick-{sha256[:12]}"
-    return Ground("quick", teacher, teacher, make_encoder(tokenizer), pool, asked, reference, {}, folder, sha256)
+    return Ground(
+        "quick", teacher, teacher, make_encoder(tokenizer), pool, first(asked, 8), reference, {}, folder, sha256
+    )
 
 
 def read_lines(path: Path) -> list[dict]:

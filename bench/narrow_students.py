@@ -17,6 +17,7 @@ from students import (
     Exam,
     Figures,
     balanced,
+    command,
     describe_setting,
     fill_exactly,
     parse_options,
@@ -114,7 +115,7 @@ def report(ground, options, found):
         for few, many in itertools.pairwise(NUMBERS)
     ]  # fmt: skip
     return "\n\n".join([
-        describe("torch", "transformers", "scipy") + "; one thread",
+        f"By `{command('narrow_students', options)}`; one thread.\n\n" + describe("torch", "transformers", "scipy"),
         describe_setting(ground, options),
         "Error: share of held-out prompts whose greedy answer is not the teacher's, every domain with equal weight. "
         "KL: forward, nats an answer token. An intent, or a domain, is covered where the student answers at least half "
@@ -139,7 +140,7 @@ def draw(found, path):
 
 
 def main():
-    options = parse_options(__doc__, seeds=5, quick_seeds=3)
+    options = parse_options(__doc__, seeds=5, quick_seeds=2)
     ground = load_ground("quick" if options.quick else "clinc")
     found = study(ground, options)
     text = "# Narrow students\n\n" + report(ground, options, found)

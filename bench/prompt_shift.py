@@ -19,6 +19,7 @@ from students import (
     Exam,
     Figures,
     balanced,
+    command,
     describe_setting,
     fill_exactly,
     parse_options,
@@ -174,7 +175,7 @@ def equal_table(points, options):
 
 def report(ground, kinds, options, points):
     return "\n\n".join([
-        describe("torch", "transformers", "scipy") + "; one thread",
+        f"By `{command('prompt_shift', options)}`; one thread.\n\n" + describe("torch", "transformers", "scipy"),
         describe_setting(ground, options),
         f"√MMD² by the default embedder between at most {REFERENCE:,} training prompts and as many of the reference.",
         "Error: share of held-out prompts of all ten domains whose greedy answer is not the teacher's, every domain "

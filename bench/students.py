@@ -181,15 +181,22 @@ def settings_of(ground: Ground, options) -> dict:
     return {"ground": ground.name, "teacher": ground.sha256} | {name: getattr(options, name) for name in names}
 
 
+def command(name: str, options) -> str:
+    """What makes the same figures again."""
+    seeds = " ".join(map(str, options.seeds))
+    return f"python bench/{name}.py{' --quick' if options.quick else ''} --start {options.start} --seeds {seeds}"
+
+
 def describe_setting(ground: Ground, options) -> str:
     """What every student of a study shares, in words."""
     return (
-        f"Ground `{ground.name}`: {len(ground.pool):,} prompts of {len(ground.domains)} domains to teach with; the "
-        f"teacher names the true intent of {ground.accuracy:.3f} of the {len(ground.test):,} test prompts. Students: "
-        f"layers {list(LAYERS)} of the {options.start}'s, taught by curate's trainer with task 1 and kd 1, "
-        f"{options.tokens:,} answer tokens read {options.epochs} times in {options.steps * options.epochs} steps, "
-        f"learning rate {options.rate:g}, seeds {options.seeds}; each seed has its own prompts and exam (at "
-        f"most {options.each} held-out prompts an intent). Mean ± half of Student's 95 % interval over seeds."
+        f"Ground `{ground.name}`: {len(ground.pool):,} prompts of {len(ground.domains)} domains to teach with. The "
+        f"teacher (weights {ground.sha256[:12]}) names the true intent of {ground.accuracy:.3f} of the "
+        f"{len(ground.test):,} test prompts. Students: layers {list(LAYERS)} of the {options.start}'s, taught by "
+        f"curate's trainer with task 1 and kd 1, {options.tokens:,} answer tokens read {options.epochs} times in "
+        f"{options.steps * options.epochs} steps, learning rate {options.rate:g}; each seed has its own prompts and "
+        f"exam (at most {options.each} held-out prompts an intent). Mean ± half of Student's 95 % interval over the "
+        f"{len(options.seeds)} seeds."
     )
 
 
