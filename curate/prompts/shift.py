@@ -1,7 +1,7 @@
 """How far a prompt set lies from a reference: one function a distance, with the reference fixing every scale.
 
 What a student gets wrong on the reference grows with these, slowly at first and steeply once on-target prompts run
-out (docs/metrics.md); none of them is proportional to it.
+out (docs/student-error.md); none of them is proportional to it.
 """
 
 from __future__ import annotations
