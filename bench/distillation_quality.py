@@ -15,6 +15,7 @@ import platform
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import altair
@@ -55,15 +56,35 @@ EXAMS = 4
 """Points of a curve after its start."""
 
 
-def climb(ground, exam, name, seed, overrides):
+class Memory:
+    """A teacher that reads a batch once a seed, for every rung: what it shows is kept, attention maps in fp16."""
+
+    def __init__(self, ground, overrides):
+        losses = parse_config({"losses": LADDER["+ attention"]}, overrides).losses
+        self.stack = LossStack(keep_layers(ground.teacher, ground.layers), ground.teacher, losses, kept=ground.layers)
+        self.kept = {}
+
+    def __call__(self, batch):
+        if batch.ids not in self.kept:
+            seen = self.stack.teacher_probe(batch)
+            self.kept[batch.ids] = replace(seen, maps={layer: found.half() for layer, found in seen.maps.items()})
+        seen = self.kept[batch.ids]
+        return replace(seen, maps={layer: found.float() for layer, found in seen.maps.items()})
+
+    def close(self):
+        """The next rung asks on."""
+
+
+def climb(ground, exam, memory, name, seed, overrides):
     """One rung: train from the same start on the same tokens, and examine."""
     settings = {"epochs": 1, "learning_rate": 1e-3, "seed": seed, "losses": LADDER[name]} | ground.settings
     steps = len(plan_steps(ground.examples, parse_config(settings, overrides)))
     config = parse_config(settings | {"evaluation": {"every": -(-steps // EXAMS)}}, overrides)
     torch.manual_seed(seed)
     student = keep_layers(ground.teacher, ground.layers)
-    before = exam.take(student, "before")
     stack = LossStack(student, ground.teacher, config.losses, kept=ground.layers)
+    stack.teacher_probe.close()
+    stack.teacher_probe = memory
     wall, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -73,18 +94,19 @@ def climb(ground, exam, name, seed, overrides):
         trainer.run()
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     stack.close()
-    after = exam.take(student, "after")
-    each = trainer.tokens / len(trainer.plan)
-    curve = [(0, before), *((point.step * each, point.quality) for point in trainer.exams), (trainer.tokens, after)]
+    exams = [(point.step, point.quality) for point in trainer.exams]
+    if exams[-1][0] != steps:
+        exams.append((steps, exam.take(student, "after")))
+    after = exams[-1][1]
     return {
         "kl": after.kl_to_teacher,
         "reverse_kl": after.reverse_kl,
         "perplexity": after.perplexity,
         "top1": after.top1_agreement,
-        "curve": [(round(tokens), quality.kl_to_teacher) for tokens, quality in dict(curve).items()],
+        "curve": [(round(step * trainer.tokens / steps), quality.kl_to_teacher) for step, quality in exams],
         "factors": trainer.balance.factors,
         "tokens": trainer.tokens,
-        "steps": len(trainer.plan),
+        "steps": steps,
         "precision": trainer.precision,
         "wall_s": wall,
         "cpu_s": cpu,
@@ -100,12 +122,16 @@ def climb_all(source, options):
         for seed in options.seeds
         for name in options.rungs
     }
+    memories = {}
     if missing := [key for key in names if key not in known]:
         ground = prepare(source, options)
         ground.teacher.requires_grad_(False)
         exam = Exam(ground.teacher, ground.held_out, ground.encoder, 0, silent)
         for key in missing:
-            row = climb(ground, exam, *names[key], options.set)
+            seed = names[key][1]
+            if seed not in memories:
+                memories = {seed: Memory(ground, options.set)}
+            row = climb(ground, exam, memories[seed], *names[key], options.set)
             row |= {"note": ground.note, "held_out": len(ground.held_out.examples)}
             known[key] = row
             path.write_text(json.dumps(known, indent=1))
@@ -155,7 +181,6 @@ def draw(found, options, path):
             for together in zip(*curves, strict=True):
                 mean = sum(kl for _, kl in together) / len(together)
                 points.append({"source": source, "rung": name, "tokens": together[0][0], "KL": mean})
-    points = [point for point in points if point["tokens"]]  # the start, many times as high, would flatten the rest
     chart = altair.Chart(altair.Data(values=points)).mark_line(point=True)
     chart = chart.encode(
         x=altair.X("tokens:Q", title="tokens learned"),

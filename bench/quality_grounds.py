@@ -18,7 +18,7 @@ from curate.distillation.teacher import embedded_folder, load_model
 LAYERS = (0, 6, 12, 18, 24, 29)
 """Six of SmolLM2's thirty."""
 ANSWER_TOKENS = 192
-POOL = 340, 60, 40, 24
+POOL = 340, 60, 24, 24
 """GSM8K questions asked: to learn from, to learn from when settings are chosen, to examine, to examine likewise."""
 SOURCES = "embedded", "python", "gold", "teacher"
 
@@ -137,7 +137,8 @@ def ask(teacher, encoder, prompts, path):
     if path.exists():
         known = {row["prompt"]: row["answer"] for row in map(json.loads, path.read_text().splitlines())}
     todo = sorted((prompt for prompt in prompts if prompt not in known), key=len)
-    teacher.bfloat16()
+    if todo:
+        teacher.bfloat16()
     for start in range(0, len(todo), 64):
         part = todo[start : start + 64]
         answers = generate_answers(teacher, encoder, encoder.encode_prompts(part), max_new_tokens=ANSWER_TOKENS,

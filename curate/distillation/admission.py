@@ -7,6 +7,7 @@ from typing import Any
 from curate.distillation.config import DistillConfig
 from curate.distillation.layers import map_attention, map_hidden
 from curate.distillation.lora import check_lora
+from curate.distillation.steplog import check_tensorboard
 from curate.distillation.student import check_student
 from curate.errors import ConfigError, Denied, TamperedError
 
@@ -35,6 +36,8 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
         raise ConfigError("losses: every weight is 0, so there is nothing to learn from", hint="set losses.task to 1")
     if config.student.lora:
         check_lora()
+    if config.tensorboard:
+        check_tensorboard()
     teacher_layers = count_layers(teacher)
     check_student(config.student, teacher_layers)
     student_layers = len(config.student.keep_layers) or count_layers(str(anchor / config.student.base))

@@ -208,14 +208,15 @@ class _Sweep:
 
 
 def _add_product(total: Tensor, grad: Tensor, hidden: Tensor) -> None:
-    """Add gradᵀ·hidden to an fp32 total. A bf16 product is cast before it is added: on a CPU, a few tokens at a time."""
+    """Add gradᵀ·hidden to the total. A bf16 product is cast to fp32 first: on a CPU, some tokens at a time."""
     if grad.dtype == total.dtype:
         total.addmm_(grad.T, hidden)
         return
     size = min(HEAD_BLOCK if total.device.type == "cpu" else total.shape[0], total.shape[0])
     narrow, wide = hidden.new_empty(size, hidden.shape[1]), total.new_empty(size, hidden.shape[1])
-    for block, columns in zip(total.split(size), grad.split(size, 1), strict=True):
-        product = torch.mm(columns.T, hidden, out=narrow[: block.shape[0]])
+    for start in range(0, total.shape[0], size):
+        block = total[start : start + size]
+        product = torch.mm(grad[:, start : start + size].T, hidden, out=narrow[: block.shape[0]])
         block += wide[: block.shape[0]].copy_(product)
 
 

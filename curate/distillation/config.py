@@ -133,6 +133,8 @@ class DistillConfig(Value):
     """auto: bf16 autocast where the hardware computes it natively; weights and optimizer stay in fp32."""
     checkpoint_every: int = Field(200, gt=0)
     """Optimizer steps between checkpoints."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files beside ``steps.jsonl``, which every training writes."""
     seed: int = 0
 
 

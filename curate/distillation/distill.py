@@ -50,8 +50,8 @@ def distill(
 ) -> TrainingReport:
     """Teach a student and measure it; nothing is read before both tickets were opened.
 
-    Leaves ``out/student`` (a plain transformers folder), ``out/signals/answers.jsonl`` and ``out/training.json``;
-    checkpoints lie in ``out/checkpoints`` until the student is exported.
+    Leaves ``out/student`` (a plain transformers folder), ``out/signals/answers.jsonl``, ``out/steps.jsonl`` and
+    ``out/training.json``; checkpoints lie in ``out/checkpoints`` until the student is exported.
 
     Args:
         teacher_ticket: leave to learn from a teacher.
@@ -110,13 +110,13 @@ class _Run:
     @property
     def fingerprint(self) -> str:
         """What checkpoints and answers belong to."""
-        parts = [self.config.model_dump(mode="json", exclude={"checkpoint_every"})]
+        parts = [self.config.model_dump(mode="json", exclude={"checkpoint_every", "tensorboard"})]
         tickets = [self.teacher_ticket.content_sha256, self.teacher_ticket.revision, self.dataset_ticket.file_sha256]
         return sha256_text(canonical_json([*parts, self.teacher_ticket.ref, *tickets]))
 
     def check_fresh(self) -> None:
         """Refuse a folder in which an earlier call left something: it is neither mixed with this one's nor deleted."""
-        for name in ("student", "signals", "checkpoints", "training.json"):
+        for name in ("student", "signals", "checkpoints", "training.json", "steps.jsonl"):
             if (self.out / name).exists():
                 raise ConfigError(
                     f"{self.out / name}: an earlier distillation left this", hint="resume it, or choose another folder"
@@ -235,6 +235,7 @@ class _Run:
                 progress=self.progress if self.world.is_first else silent,
                 world=self.world,
                 examine=lambda: exam.take(student, "during", ask=False),
+                log_to=self.out,
             )
             trainer.resume()
             trainer.run()

@@ -52,9 +52,9 @@ def distill(shop: Workshop) -> TrainingReport:
 
 def _clear(root: Path) -> None:
     """Remove what an earlier attempt under other inputs left in the run folder; its digests stay in the ledger."""
-    for name in ("student", "signals", "checkpoints", "baseline"):
+    for name in ("student", "signals", "checkpoints", "baseline", "tensorboard"):
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("training.json", "baseline.json"):
+    for name in ("training.json", "steps.jsonl", "baseline.json"):
         (root / name).unlink(missing_ok=True)
 
 
