@@ -7,7 +7,8 @@ Every run in a process of its own; the variants take turns, so that a busy spell
 the median of each counts. Loss: forward KL from hidden states, with gradients to the student's states and head; memory
 is the peak resident size above that at the start of the step, and the head's own gradient, which all must return, is
 part of it. Trainer: see ``distillation_trainer``; it needs CURATE_CORPUS. ``--work`` keeps every run as it ends, and
-what is there is not run again. Without ``--peers`` only curate's own rows and the plain loss are measured.
+what is there is not run again; ``--rounds 0`` writes the tables of what is there. Without ``--peers`` only curate's own
+rows and the plain loss are measured.
 """
 
 import argparse
@@ -63,7 +64,7 @@ def run_rounds(variants, options):
                 path.write_text(json.dumps(rows, indent=1))
             print(f"{number + 1} {variant:20}{row['wall_s']:8.1f} s{row['cpu_s']:8.1f} CPU s{row['peak_mb']:8.0f} MB",
                   file=sys.stderr, flush=True)  # fmt: skip
-    return {variant: rows[variant][: options.rounds] for variant in variants}
+    return {variant: rows[variant] for variant in variants if rows.get(variant)}
 
 
 def run_once(variant, options):
@@ -82,8 +83,8 @@ def run_once(variant, options):
 
 
 def middle(runs, name):
-    """The median of one figure."""
-    return statistics.median(run[name] for run in runs)
+    """The median of one figure; speed is tokens a CPU second."""
+    return statistics.median(run["tokens"] / run["cpu_s"] if name == "speed" else run[name] for run in runs)
 
 
 def write_losses(rows):
@@ -92,6 +93,7 @@ def write_losses(rows):
     lines = [
         [
             name.removeprefix("loss "),
+            len(runs),
             *(f"{middle(runs, unit):.1f}" for unit in ("wall_s", "cpu_s")),
             f"{middle(runs, 'peak_mb'):,.0f}",
             *(f"{middle(runs, unit) / middle(rows[first], unit):.3f}" for unit in ("peak_mb", "cpu_s")),
@@ -101,7 +103,17 @@ def write_losses(rows):
         for name, runs in rows.items()
     ]
     against = first.removeprefix("loss ")
-    head = ["loss", "wall s", "CPU s", "peak MB", f"memory ÷ {against}", f"CPU time ÷ {against}", "value", "gradients"]
+    head = [
+        "loss",
+        "runs",
+        "wall s",
+        "CPU s",
+        "peak MB",
+        f"memory ÷ {against}",
+        f"CPU time ÷ {against}",
+        "value",
+        "gradients",
+    ]
     return markdown(head, lines)
 
 
@@ -110,45 +122,48 @@ def write_trainers(rows):
     lines = [
         [
             name.removeprefix("trainer "),
+            len(runs),
             EPOCHS.get(name.split()[1], 1),
             *(f"{middle(runs, unit):.1f}" for unit in ("wall_s", "cpu_s")),
-            f"{runs[0]['tokens'] / middle(runs, 'cpu_s'):.0f}",
+            f"{middle(runs, 'speed'):.0f}",
             f"{middle(runs, 'peak_mb'):,.0f}",
         ]
         for name, runs in rows.items()
     ]
-    return markdown(["trainer", "epochs", "wall s", "CPU s", "tokens / CPU s", "peak MB over the models"], lines)
+    return markdown(
+        ["trainer", "runs", "epochs", "wall s", "CPU s", "tokens / CPU s", "peak MB over the models"], lines
+    )
+
+
+def list_bars():
+    """Each bar: what, a figure of which variant, over that of which, at most or at least, how much."""
+    for precision, time_bar in (("fp32", 0.85), ("bf16", 0.65)):
+        ours, liger = f"loss curate {precision}", f"loss Liger {precision}"
+        yield f"loss memory, {precision}, ÷ TRL fp32", "peak_mb", ours, "loss TRL fp32", "≤", 0.06
+        yield f"loss CPU time, {precision}, ÷ TRL fp32", "cpu_s", ours, "loss TRL fp32", "≤", time_bar
+        yield f"loss memory, {precision}, ÷ Liger {precision}", "peak_mb", ours, liger, "≤", 1.0
+        yield f"loss CPU time, {precision}, ÷ Liger {precision}", "cpu_s", ours, liger, "≤", 1.0
+    for precision in ("bf16", "fp32"):
+        ours, trl = f"trainer curate {precision}", f"trainer TRL {precision}"
+        yield f"trainer tokens / CPU s, {precision}, ÷ TRL {precision}", "speed", ours, trl, "≥", 1.3
+        yield f"trainer memory, {precision}, ÷ TRL {precision}", "peak_mb", ours, trl, "≤", 0.4
+    name = "three epochs of a cached teacher, building it included, tokens / CPU s ÷ TRL bf16"
+    yield name, "speed", CACHED, "trainer TRL bf16", "≥", 1.8
 
 
 def write_bars(rows, cache):
-    """Each bar, what was measured, and whether it holds."""
-    ratio = lambda one, other, name: middle(rows[one], name) / middle(rows[other], name)  # noqa: E731
-    bars = []
-    if "loss TRL fp32" in rows:
-        for precision, time_bar in (("fp32", 0.85), ("bf16", 0.65)):
-            ours, liger = f"loss curate {precision}", f"loss Liger {precision}"
-            bars += [
-                (f"loss memory, {precision}, ÷ TRL fp32", ratio(ours, "loss TRL fp32", "peak_mb"), "≤", 0.06),
-                (f"loss CPU time, {precision}, ÷ TRL fp32", ratio(ours, "loss TRL fp32", "cpu_s"), "≤", time_bar),
-                (f"loss memory, {precision}, ÷ Liger {precision}", ratio(ours, liger, "peak_mb"), "≤", 1.0),
-                (f"loss CPU time, {precision}, ÷ Liger {precision}", ratio(ours, liger, "cpu_s"), "≤", 1.0),
-            ]
-    for precision in ("fp32", "bf16"):
-        ours, theirs = f"trainer curate {precision}", f"trainer TRL {precision}"
-        if theirs in rows:
-            bars += [
-                (f"trainer tokens/s, {precision}, ÷ TRL {precision}", ratio(theirs, ours, "cpu_s"), "≥", 1.3),
-                (f"trainer memory, {precision}, ÷ TRL {precision}", ratio(ours, theirs, "peak_mb"), "≤", 0.4),
-            ]
-    if CACHED in rows and "trainer TRL bf16" in rows:
-        speed = EPOCHS["cached"] * ratio("trainer TRL bf16", CACHED, "cpu_s")
-        bars.append(("three epochs of a cached teacher, building it included, ÷ 3 × TRL bf16", speed, "≥", 1.8))
+    """Each bar that was measured, and whether it holds."""
+    bars = [
+        (name, middle(rows[one], figure) / middle(rows[other], figure), sign, bar)
+        for name, figure, one, other, sign, bar in list_bars()
+        if one in rows and other in rows
+    ]
     bars.append(("cache, bytes a token at k = 64", cache, "≤", 300))
     lines = [
         [name, f"{value:.3g}", f"{sign} {bar:g}", "holds" if (value <= bar) == (sign == "≤") else "misses"]
         for name, value, sign, bar in bars
     ]
-    return markdown(["bar", "measured", "bar", ""], lines)
+    return markdown(["what", "measured", "bar", ""], lines)
 
 
 def describe_machine(options):
@@ -165,7 +180,7 @@ def describe_machine(options):
     return (
         f"Loss: {options.tokens:,} tokens, vocabulary {options.vocabulary:,}, width {options.width}. Trainer: "
         f"{options.examples} examples. {processors[0] if processors else platform.machine()} ({able}), "
-        f"{options.threads} thread(s) of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}; median of {options.rounds}, "
+        f"{options.threads} thread(s) of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}; medians, "
         f"in turn; Python {platform.python_version()}, {', '.join(versions)}"
     )
 
@@ -179,7 +194,7 @@ def choose_variants(options):
     if "trainer" in options.part:
         names = ["TRL", "curate"] if options.peers else ["curate"]
         chosen += [f"trainer {name} {precision}" for precision in ("bf16", "fp32") for name in names] + [CACHED]
-    return chosen
+    return [name for name in chosen if not options.only or any(text in name for text in options.only)]
 
 
 def main():
@@ -190,9 +205,10 @@ def main():
     parser.add_argument("--width", type=int, default=576)
     parser.add_argument("--examples", type=int, default=16, help="of the trainer's epoch")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each variant")
     parser.add_argument("--peers", default="", help="folder that holds TRL and Liger")
     parser.add_argument("--work", type=Path, help="folder that keeps every run")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="variants whose names hold one of these")
     parser.add_argument("--variant", default="", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, help="write the tables to this file too")
     options = parser.parse_args()
