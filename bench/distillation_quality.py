@@ -15,7 +15,6 @@ import platform
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import altair
@@ -57,19 +56,17 @@ EXAMS = 4
 
 
 class Memory:
-    """A teacher that reads a batch once a seed, for every rung: what it shows is kept, attention maps in fp16."""
+    """A teacher that reads a batch once a seed: what it shows is kept for every rung but those with attention maps."""
 
     def __init__(self, ground, overrides):
-        losses = parse_config({"losses": LADDER["+ attention"]}, overrides).losses
+        losses = parse_config({"losses": LADDER["+ feature"]}, overrides).losses
         self.stack = LossStack(keep_layers(ground.teacher, ground.layers), ground.teacher, losses, kept=ground.layers)
         self.kept = {}
 
     def __call__(self, batch):
         if batch.ids not in self.kept:
-            seen = self.stack.teacher_probe(batch)
-            self.kept[batch.ids] = replace(seen, maps={layer: found.half() for layer, found in seen.maps.items()})
-        seen = self.kept[batch.ids]
-        return replace(seen, maps={layer: found.float() for layer, found in seen.maps.items()})
+            self.kept[batch.ids] = self.stack.teacher_probe(batch)
+        return self.kept[batch.ids]
 
     def close(self):
         """The next rung asks on."""
@@ -83,8 +80,9 @@ def climb(ground, exam, memory, name, seed, overrides):
     torch.manual_seed(seed)
     student = keep_layers(ground.teacher, ground.layers)
     stack = LossStack(student, ground.teacher, config.losses, kept=ground.layers)
-    stack.teacher_probe.close()
-    stack.teacher_probe = memory
+    if not config.losses.attention.weight:  # maps would fill the machine's memory
+        stack.teacher_probe.close()
+        stack.teacher_probe = memory
     wall, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
