@@ -67,6 +67,17 @@ def run_rounds(variants, options):
     return {variant: rows[variant] for variant in variants if rows.get(variant)}
 
 
+def keep_cache_size(options):
+    """Bytes a position of a cache, measured once for a work folder."""
+    path = options.work / "cache.json" if options.work else None
+    if path and path.exists():
+        return json.loads(path.read_text())
+    size = measure_cache()
+    if path:
+        path.write_text(json.dumps(size))
+    return size
+
+
 def run_once(variant, options):
     """One variant in a fresh process."""
     command = [sys.executable, __file__, "--variant", variant]
@@ -221,7 +232,7 @@ def main():
     for kind, write in (("loss", write_losses), ("trainer", write_trainers)):
         if own := {name: runs for name, runs in rows.items() if name.startswith(kind)}:
             parts.append(write(own))
-    parts.append(write_bars(rows, measure_cache()))
+    parts.append(write_bars(rows, keep_cache_size(options)))
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.output:
