@@ -23,9 +23,10 @@ from curate.distillation.answers import AnswerFile, ask_teacher
 from curate.distillation.batches import Encoder, Example
 from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.config import parse_config
+from curate.distillation.loading import load_model
 from curate.distillation.stack import LossStack
 from curate.distillation.student import export_student, keep_layers
-from curate.distillation.teacher import embedded_folder, load_model
+from curate.distillation.teacher import embedded_folder
 from curate.distillation.trainer import Trainer
 
 TOP_K = 64
