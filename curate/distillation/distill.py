@@ -185,7 +185,7 @@ class _Run:
             in_memory,
         )
 
-    def _student(self, teacher: Any, tokenizer: Any, device: torch.device) -> tuple[Any, Any]:  # noqa: ANN401
+    def _student(self, teacher: Any, tokenizer: Any, device: str) -> tuple[Any, Any]:  # noqa: ANN401
         """The student; where signals are compared, its tokenizer must be the teacher's."""
         config = self.config.student
         if config.base and (self.anchor / config.base).is_dir():
