@@ -204,7 +204,7 @@ def draw(points, kinds, options, path):
 
 
 def main():
-    options = parse_options(__doc__, seeds=4, quick_seeds=2)
+    options = parse_options(__doc__, seeds=3, quick_seeds=2)
     options.shares = (0.0, 0.5, 0.9, 1.0) if options.quick else SHARES
     ground = load_ground("quick" if options.quick else "clinc")
     kinds = ("group 0",) if options.quick else KINDS
