@@ -207,7 +207,7 @@ def main():
     head = (
         "KL to the teacher, forward, in nats a token · perplexity · share of tokens with the same first choice, all on "
         "rows held out; factors are what balance found. By `bench/distillation_quality.py "
-        + " ".join(sys.argv[1:])
+        + f"--source {' '.join(options.source)}"
         + f"`; {platform.machine()}, {options.threads} thread(s); torch {torch.__version__}."
     )
     sections = [write_section(source, rows, options) for source, rows in found.items()]

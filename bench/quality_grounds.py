@@ -116,7 +116,7 @@ def prepare_gsm8k(source, options):
     what = "its own greedy answers" if source == "teacher" else "questions and true answers as text"
     return Ground(
         teacher, encoder, tuple(take(examples[:-held], options.tokens)), make_held_out(examples[-held:]), LAYERS,
-        {"batch_tokens": 512 if source == "gold" else 1024},
+        {"batch_tokens": 512},
         f"SmolLM2-135M-Instruct, 6 of 30 layers kept, GSM8K, {what}",
     )  # fmt: skip
 
