@@ -30,7 +30,7 @@ def distill(shop: Workshop) -> TrainingReport:
         if shop.config.baseline:
             _teach_baseline(shop, goes_on=goes_on)
             step.add(shop.root / "baseline.json")
-        for name in ("student", "signals", "training.json"):
+        for name in ("student", "signals", "training.json", "steps.jsonl", "tensorboard"):
             if (shop.root / name).exists():
                 step.add(shop.root / name)
         gone = sum(count for one in report.teachers for count in one.dropped.values())
