@@ -11,6 +11,7 @@ made again in a second. Prices, cores and efficiency are yours to state; the def
 
 import argparse
 import json
+import math
 import sys
 
 import numpy as np
@@ -23,8 +24,8 @@ LINEAR, CLUSTERED = (0.0, 1.0), (1.0, 1.5)
 """Exponents of the rows: a start and so much a row; so much a row and a search in about √n clusters."""
 LAWS = {"near": CLUSTERED, "semantic": CLUSTERED}
 POOLS = 10**5, 10**6, 10**7, 10**8, 10**9
-BOUND = 10**6
-"""Pool size beyond which a search in clusters of bounded size costs a row no more."""
+SHARE = 10**6
+"""Rows of one share of a larger pool, searched by itself."""
 
 
 def law_of(stage):
@@ -87,60 +88,76 @@ def held_out_table(runs):
 
 
 def peak_line(runs):
+    """Peak memory as a straight line through the two largest sizes, held against the line through the two before."""
     rows, peaks = [run["rows"] for run in runs], [run["peak_gib"] for run in runs]
-    found = fit(rows, peaks, LINEAR)
-    a_row = found[1] * 2**30
+
+    def line(last):
+        slope = (peaks[last] - peaks[last - 1]) / (rows[last] - rows[last - 1])
+        return peaks[last] - slope * rows[last], slope
+
+    start, slope = line(len(runs) - 1)
     told = ", ".join(f"{peak:.2f} GiB at {size:,}" for size, peak in zip(rows, peaks, strict=True))
     held = ""
     if len(runs) > 2:
-        guess = predict(fit(rows[:-1], peaks[:-1], LINEAR), LINEAR, rows[-1])
-        held = f" Fitted without the largest: {guess:.2f} GiB for it ({guess / peaks[-1] - 1:+.0%})."
-    reach = (24 - found[0]) / found[1]
+        before = line(len(runs) - 2)
+        guess = before[0] + before[1] * rows[-1]
+        held = f" The line through the two before says {guess:.2f} GiB for the largest ({guess / peaks[-1] - 1:+.0%})."
     return (
-        f"Peak memory of one process: {told}. Fitted: {found[0]:.2f} GiB and {a_row:,.0f} bytes a row.{held} "
-        f"24 GiB are full at {reach:,.0f} rows."
+        f"Peak memory of one process: {told}. The line through the two largest: {start:.2f} GiB and "
+        f"{slope * 2**30:,.0f} bytes a row; 24 GiB are full at {(24 - start) / slope:,.0f} rows.{held}"
     )
 
 
-def plan_seconds(found, rows, plan):
-    """CPU seconds of a whole command under a plan for the two stages that may grow faster than the pool."""
-    total = {}
-    for name, coefficients in found.items():
-        exponents = law_of(name)
-        if exponents is CLUSTERED and plan == "bounded" and rows > BOUND:
-            total[name] = predict(coefficients, exponents, BOUND) * rows / BOUND
-        else:
-            total[name] = predict(coefficients, exponents, rows)
+def full_buckets(parts):
+    """Rows beyond which `near` looks at no more pairs a row: every bucket gives each row all the neighbours it may."""
+    from curate.prompts.minhash import BANDS, LAGS
+
+    last = parts[-1]
+    return last["rows"] * (BANDS * LAGS / last["bands"]["bounded_pairs_a_row"]) ** 2
+
+
+def plan_seconds(found, rows, plan, full):
+    """CPU seconds of a whole command.
+
+    ``near`` grows as its pairs do until its buckets are full. ``shares``: beyond ``SHARE`` rows each row joins two of
+    rows ÷ ``SHARE`` shares, which costs what ``off_domain`` costs against as many rows of 1,000 of a reference, and
+    ``semantic`` searches every share by itself.
+    """
+    total = {name: predict(coefficients, law_of(name), rows) for name, coefficients in found.items()}
+    flat, steep = found["near"]
+    total["near"] = rows * (flat + steep * min(rows, full) ** 0.5)
+    if plan == "shares" and rows > SHARE:
+        joining = found["off_domain"][1] * rows * (rows / SHARE) / 1000
+        total["semantic"] = 2 * predict(found["semantic"], CLUSTERED, SHARE) * rows / SHARE + joining
     return total
 
 
-def hours_table(runs):
+def hours_table(runs, full):
     found = fit_stages(runs)
     head = ["core-hours", *(f"{pool:,} rows" for pool in POOLS)]
+    whole, shared = ([plan_seconds(found, pool, plan, full) for pool in POOLS] for plan in ("whole", "shares"))
     lines = []
-    plans = {pool: plan_seconds(found, pool, "whole") for pool in POOLS}
-    bounded = {pool: plan_seconds(found, pool, "bounded") for pool in POOLS}
     for name in found:
-        lines.append([name, *(tell(plans[pool][name] / 3600) for pool in POOLS)])
-        if law_of(name) is CLUSTERED:
-            lines.append([f"{name}, clusters of bounded size", *(tell(bounded[pool][name] / 3600) for pool in POOLS)])
-    for title, plan in (("sum, as it is", plans), ("sum, bounded", bounded)):
-        lines.append([title, *(tell(sum(plan[pool].values()) / 3600) for pool in POOLS)])
+        lines.append([name, *(tell(one[name] / 3600) for one in whole)])
+        if name == "semantic":
+            lines.append(["semantic, in shares", *(tell(one[name] / 3600) for one in shared)])
+    for title, plan in (("sum", whole), ("sum, semantic in shares", shared)):
+        lines.append([title, *(tell(sum(one.values()) / 3600) for one in plan)])
     return markdown(head, lines)
 
 
-def money_table(runs, given):
+def money_table(runs, given, full):
     found = fit_stages(runs)
-    head = ["pool", "plan", "core-hours", f"hours on {given.cores} cores", f"cores for {given.hours:g} h", "money"]
+    head = ["pool", "semantic", "core-hours", f"hours on {given.cores} cores", f"cores for {given.hours:g} h", "money"]
     lines = []
     for pool in POOLS[1:]:
-        for plan in ("whole", "bounded") if pool > BOUND else ("whole",):
-            paid = sum(plan_seconds(found, pool, plan).values()) / 3600 / given.efficiency
-            name = "as it is" if plan == "whole" else "bounded"
-            cores = max(1, round(paid / given.hours + 0.5))
-            lines.append(
-                [f"{pool:,}", name, tell(paid), tell(paid / given.cores), f"{cores:,}", tell(paid * given.price)]
-            )
+        for plan in ("whole", "shares") if pool > SHARE else ("whole",):
+            paid = sum(plan_seconds(found, pool, plan, full).values()) / 3600 / given.efficiency
+            name = "as it is" if plan == "whole" else "in shares"
+            lines.append([
+                f"{pool:,}", name, tell(paid), tell(paid / given.cores), f"{math.ceil(paid / given.hours):,}",
+                tell(paid * given.price),
+            ])  # fmt: skip
     return markdown(head, lines)
 
 
@@ -165,6 +182,11 @@ def shares_table(parts):
         ["near: fullest of 64 shares ÷ mean", *(f"{part['bands']['fullest_share']:.2f}" for part in parts)],
         ["semantic: largest cluster ÷ mean", *(f"{part['cells']['largest']:.1f}" for part in parts)],
         ["semantic: pairs ÷ those of even clusters", *(f"{part['cells']['pairs']:.2f}" for part in parts)],
+        ["semantic whole: CPU s of one search", *(f"{part['searches']['whole_s']:.2f}" for part in parts)],
+        ["semantic in shares: shares", *(part["searches"]["shares"] for part in parts)],
+        ["semantic in shares: CPU s", *(f"{part['searches']['shares_s']:.2f}" for part in parts)],
+        ["semantic in shares: pairs found of the whole's", *(f"{part['searches']['found']:.2%}" for part in parts)],
+        ["semantic in shares: largest ÷ mean", *(f"{part['searches']['largest']:.2f}" for part in parts)],
     ]
     return markdown(["", *(f"{part['rows']:,} rows" for part in parts)], lines)
 
@@ -185,17 +207,16 @@ def report(known, given):
         text += [f"## {command}: coefficients", coefficient_table(found), peak_line(found)]
         if len(found) > 2:
             text += [f"## {command}: a size that was not fitted", held_out_table(found)]
-    first = runs["filter-prompts"]
+    first, full = runs["filter-prompts"], full_buckets(known["parts"])
     text += [
         "## filter-prompts: extrapolated",
-        f"*Bounded*: beyond {BOUND:,} rows a row costs `near` and `semantic` no more than there, a plan that is "
-        "not built (docs/scale.md). Fitted to all measured sizes.",
-        hours_table(first),
+        f"Fitted to all measured sizes. `near` looks at no more pairs a row beyond {full:,.0f} rows. *In shares* is a "
+        f"plan for `semantic` that is not built: beyond {SHARE:,} rows each row joins two shares of about as many.",
+        hours_table(first, full),
         "## Machines and money",
-        money_table(first, given),
+        money_table(first, given, full),
     ]
-    if known["parts"]:
-        text += ["## Bytes", bytes_table(known["parts"]), "## Shares", shares_table(known["parts"])]
+    text += ["## Bytes", bytes_table(known["parts"]), "## Buckets, clusters, shares", shares_table(known["parts"])]
     return "\n\n".join(text)
 
 

@@ -6,11 +6,14 @@ Measured on made prompts, in a process of its own, by ``bench/cost_model.py --me
 import json
 import tempfile
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 from corpora import made_prompts
 
-SIZES = 10_000, 30_000, 100_000
+SIZES = 30_000, 100_000, 300_000
+SHARE = 10_000
+"""Rows of a share when a search in shares is tried."""
 PARTITIONS = 64
 """Shares that a shuffle is cut into."""
 
@@ -31,6 +34,7 @@ def measure_parts(count):
         "bytes": row_bytes(texts, signed, vectors),
         "bands": band_shares(signed),
         "cells": cell_shares(vectors),
+        "searches": search_shares(vectors),
     }
 
 
@@ -98,3 +102,28 @@ def cell_shares(vectors):
     cells = join_cells(vectors, find_centers(vectors, round(len(vectors) ** 0.5)), 4)
     sizes = np.array([len(cell) for cell in cells], dtype=np.float64)
     return {"largest": float(sizes.max() / sizes.mean()), "pairs": float((sizes**2).mean() / sizes.mean() ** 2)}
+
+
+def search_shares(vectors, threshold=0.92):
+    """One search of the whole against one in shares: each row joins the two nearest of rows ÷ ``SHARE`` centers."""
+    from curate.prompts.neighbors import find_centers, join_cells, similar_pairs
+
+    rows = len(vectors)
+    started = process_time()
+    pairs, _ = similar_pairs(vectors, threshold)
+    whole, started = process_time() - started, process_time()
+    shares = join_cells(vectors, find_centers(vectors, round(rows / SHARE)), 2)
+    found = [np.zeros(0, dtype=np.int64)]
+    for share in shares:
+        inside, _ = similar_pairs(vectors[share], threshold)
+        found.append(share[inside[:, 0]] * rows + share[inside[:, 1]])
+    took = process_time() - started
+    known = np.isin(pairs[:, 0] * rows + pairs[:, 1], np.concatenate(found))
+    sizes = np.array([len(share) for share in shares])
+    return {
+        "whole_s": whole,
+        "shares": len(shares),
+        "shares_s": took,
+        "found": float(known.mean()),
+        "largest": float(sizes.max() / sizes.mean()),
+    }
