@@ -24,6 +24,20 @@ LAUNCHERS = {
     "accelerate": ["accelerate.commands.launch", "--config_file", str(ROOT / "examples" / "accelerate" / "cpu.yaml")],
 }
 
+NODES = {
+    "torchrun": [
+        "torch.distributed.run",
+        *("--nnodes", "2", "--node_rank", "RANK", "--nproc_per_node", "1"),
+        *("--master_addr", "127.0.0.1", "--master_port", "PORT"),
+    ],
+    "accelerate": [
+        *LAUNCHERS["accelerate"],
+        *("--num_machines", "2", "--num_processes", "2", "--machine_rank", "RANK"),
+        *("--main_process_ip", "127.0.0.1", "--main_process_port", "PORT"),
+    ],
+}
+"""One node's line; two of them stand for two machines on the loopback."""
+
 
 @pytest.fixture
 def pair(classroom):
@@ -62,20 +76,21 @@ def test_two_processes_give_the_losses_of_one(pair, launcher):
     check_both(alone, out)
 
 
-def test_two_nodes_of_one_process_each_give_the_losses_of_one(pair):
+@pytest.mark.parametrize("launcher", NODES)
+def test_two_nodes_of_one_process_each_give_the_losses_of_one(pair, launcher):
     alone, out, command = pair
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    where = ["--nproc_per_node", "1", "--nnodes", "2", "--master_addr", "127.0.0.1", "--master_port", port]
+    line = [sys.executable, "-m", *(part.replace("PORT", port) for part in NODES[launcher])]
     nodes = [
         subprocess.Popen(
-            [sys.executable, "-m", "torch.distributed.run", *where, "--node_rank", str(rank), *command],
+            [*(part.replace("RANK", rank) for part in line), *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for rank in range(2)
+        for rank in "01"
     ]
     try:
         told = [node.communicate(timeout=180)[0] for node in nodes]
