@@ -74,7 +74,7 @@ def analyze_prompts(
             prompts, policy=policy, reference=known, store=store, judge=row_judge_of(policy, prompts), progress=progress
         )
     if form == "html":
-        emit(html_page(analysis.diversity, analysis.shift, report, None), output)
+        emit(html_page(analysis.diversity, analysis.shift, report, analysis=analysis), output)
     elif form == "json":
         emit(analysis.to_json(), output)
     else:
