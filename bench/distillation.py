@@ -1,12 +1,14 @@
-"""Peak memory and time of the response loss against TRL's and Liger's, and bytes of a cached teacher, in one run.
+"""Time and memory of the response loss and of the trainer against TRL's and Liger's, and bytes of a cached teacher.
 
-    pip install --target peers --no-deps trl==1.16.0 liger_kernel==0.8.5 accelerate==1.15.0 psutil
-    python bench/distillation.py --peers peers [--rounds 3] [-o bench/results/distillation.md]
+    pip install --target peers --no-deps trl==1.16.0 liger_kernel==0.8.5
+    python bench/distillation.py --peers peers [--part loss trainer] [--rounds 3] [-o bench/results/distillation.md]
 
-Forward KL from hidden states, with gradients to the student's states and head, every run in a process of its own; the
-variants take turns, so that a busy spell of the machine meets all of them, and the median counts. Memory is the peak
-resident size above that at the start of the step; the head's own gradient, which all must return, is part of it.
-Without ``--peers`` only curate's own rows and the plain loss are measured.
+Every run in a process of its own; the variants take turns, so that a busy spell of the machine meets all of them, and
+the median of each counts. Loss: forward KL from hidden states, with gradients to the student's states and head; memory
+is the peak resident size above that at the start of the step, and the head's own gradient, which all must return, is
+part of it. Trainer: see ``distillation_trainer``; it needs CURATE_CORPUS. ``--work`` keeps every run as it ends, and
+what is there is not run again; ``--rounds 0`` writes the tables of what is there. Without ``--peers`` only curate's own
+rows and the plain loss are measured.
 """
 
 import argparse
@@ -14,117 +16,18 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from contextlib import nullcontext
 from pathlib import Path
 
+from distillation_loss import measure_loss
+from distillation_trainer import EPOCHS, measure_trainer
+from machine import markdown
+
 PEERS = {"TRL": "trl", "Liger": "liger_kernel"}
-
-
-def read_resident():
-    """Resident bytes of this process."""
-    with open("/proc/self/statm") as stream:  # noqa: PTH123
-        return int(stream.read().split()[1]) * resource.getpagesize()
-
-
-class Peak:
-    """The largest resident size while it runs, read every few milliseconds."""
-
-    def __enter__(self):
-        self.start = self.most = read_resident()
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-        self.thread.start()
-        return self
-
-    def watch(self):
-        while not self.stopped.wait(0.004):
-            self.most = max(self.most, read_resident())
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
-
-    @property
-    def megabytes(self):
-        return (self.most - self.start) / 1e6
-
-
-def load_plain():
-    """What one writes first."""
-    from torch.nn import functional
-
-    def loss(hidden, head, teacher_hidden, teacher_head, _labels):
-        log_q = (hidden @ head.T).float().log_softmax(-1)
-        log_p = (teacher_hidden @ teacher_head.T).float().log_softmax(-1)
-        return functional.kl_div(log_q, log_p, log_target=True, reduction="batchmean")
-
-    return loss
-
-
-def load_trl():
-    """TRL's GKD loss at β = 0 on whole logits, as its trainer calls it."""
-    import torch
-    from trl.experimental.gkd import GKDTrainer
-
-    def loss(hidden, head, teacher_hidden, teacher_head, labels):
-        # In bf16 under autocast, as its trainer runs: the softmax is then in fp32, like everybody's.
-        context = torch.autocast("cpu", torch.bfloat16) if hidden.dtype == torch.bfloat16 else nullcontext()
-        with context:
-            with torch.no_grad():
-                teacher_logits = teacher_hidden @ teacher_head.T
-            logits = hidden @ head.T
-            return GKDTrainer.generalized_jsd_loss(logits[None], teacher_logits[None], labels=labels[None], beta=0)
-
-    return loss
-
-
-def load_liger():
-    """Liger's chunked linear + JSD at β = 0, rows in chunks of 256, not compiled: on a CPU there is no other way."""
-    from liger_kernel.chunked_loss import LigerFusedLinearJSDLoss
-
-    options = {"weight_hard_loss": 0.0, "weight_soft_loss": 1.0, "beta": 0.0, "compiled": False, "chunk_size": 256}
-    return LigerFusedLinearJSDLoss(**options)
-
-
-def load_curate():
-    from curate.distillation.fused import fused_kd_loss
-
-    return fused_kd_loss
-
-
-LOSSES = {"plain": load_plain, "TRL": load_trl, "Liger": load_liger, "curate": load_curate}
-
-
-def measure(variant, options):
-    """One variant, measured here."""
-    import torch
-
-    torch.set_num_threads(options.threads)
-    name, _, precision = variant.partition(" ")
-    loss_of = LOSSES[name]()
-    generator = torch.Generator().manual_seed(0)
-    make = lambda *shape: torch.randn(*shape, generator=generator) * 0.3  # noqa: E731
-    shapes = [(options.tokens, options.width), (options.vocabulary, options.width)] * 2
-    tensors = [make(*shape).to(torch.bfloat16 if precision == "bf16" else torch.float32) for shape in shapes]
-    for tensor in tensors[:2]:
-        tensor.requires_grad_()
-    tensors.append(torch.randint(options.vocabulary, (options.tokens,), generator=generator))
-    loss_of(tensors[0][:32], tensors[1], tensors[2][:32], tensors[3], tensors[4][:32]).backward()
-    tensors[0].grad = tensors[1].grad = None
-    with Peak() as peak:
-        wall, cpu = time.perf_counter(), time.process_time()
-        loss = loss_of(*tensors)
-        loss.backward()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    norms = [tensor.grad.float().norm().item() for tensor in tensors[:2]]
-    print(json.dumps({"wall_s": wall, "cpu_s": cpu, "peak_mb": peak.megabytes, "loss": loss.item(), "norms": norms}))
+CACHED = "trainer cached bf16"
 
 
 def measure_cache():
@@ -147,64 +50,131 @@ def measure_cache():
 
 
 def run_rounds(variants, options):
-    """Every variant once a round, each in a fresh process; medians over rounds."""
-    rows = {variant: [] for variant in variants}
+    """Every variant once a round, each in a fresh process; all runs by variant."""
+    path = options.work / "runs.json" if options.work else None
+    rows = json.loads(path.read_text()) if path and path.exists() else {}
     for number in range(options.rounds):
         for variant in variants:
-            command = [sys.executable, __file__, "--variant", variant]
-            for name in ("tokens", "vocabulary", "width", "threads"):
-                command += [f"--{name}", str(getattr(options, name))]
-            paths = [str(Path(options.peers).resolve())] if options.peers else []
-            paths += [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-            surroundings = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-            done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
-            if done.returncode:
-                raise SystemExit(f"{variant}: {done.stderr[-2000:]}")
-            rows[variant].append(json.loads(done.stdout.splitlines()[-1]))
-            row = rows[variant][-1]
-            print(f"{number + 1} {variant:12}{row['wall_s']:8.1f} s{row['cpu_s']:8.1f} CPU s{row['peak_mb']:8.0f} MB",
+            if len(rows.setdefault(variant, [])) > number:
+                continue
+            row = run_once(variant, options)
+            rows[variant].append(row)
+            if path:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(rows, indent=1))
+            print(f"{number + 1} {variant:20}{row['wall_s']:8.1f} s{row['cpu_s']:8.1f} CPU s{row['peak_mb']:8.0f} MB",
                   file=sys.stderr, flush=True)  # fmt: skip
-    middle = lambda runs, name: statistics.median(run[name] for run in runs)  # noqa: E731
-    return {
-        variant: runs[0] | {name: middle(runs, name) for name in ("wall_s", "cpu_s", "peak_mb")}
-        for variant, runs in rows.items()
-    }
+    return {variant: rows[variant] for variant in variants if rows.get(variant)}
 
 
-def write_table(rows):
-    """The medians, and every ratio to the first row."""
-    first = next((row for name, row in rows.items() if name == "TRL fp32"), next(iter(rows.values())))
+def keep_cache_size(options):
+    """Bytes a position of a cache, measured once for a work folder."""
+    path = options.work / "cache.json" if options.work else None
+    if path and path.exists():
+        return json.loads(path.read_text())
+    size = measure_cache()
+    if path:
+        path.write_text(json.dumps(size))
+    return size
+
+
+def run_once(variant, options):
+    """One variant in a fresh process."""
+    command = [sys.executable, __file__, "--variant", variant]
+    for name in ("tokens", "vocabulary", "width", "threads", "examples"):
+        command += [f"--{name}", str(getattr(options, name))]
+    paths = [str(Path(options.peers).resolve())] if options.peers else []
+    paths += [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
+    threads = {"OMP_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    surroundings = os.environ | threads | {"PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
+    if done.returncode:
+        raise SystemExit(f"{variant}: {done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def middle(runs, name):
+    """The median of one figure; speed is tokens a CPU second."""
+    return statistics.median(run["tokens"] / run["cpu_s"] if name == "speed" else run[name] for run in runs)
+
+
+def write_losses(rows):
+    """Medians of the losses."""
+    first = "loss TRL fp32" if "loss TRL fp32" in rows else next(iter(rows))
     lines = [
-        "| loss | wall s | CPU s | peak MB | memory ÷ TRL fp32 | CPU time ÷ TRL fp32 | value | gradient norms |",
-        "|---|---|---|---|---|---|---|---|",
+        [
+            name.removeprefix("loss "),
+            len(runs),
+            *(f"{middle(runs, unit):.1f}" for unit in ("wall_s", "cpu_s")),
+            f"{middle(runs, 'peak_mb'):,.0f}",
+            *(f"{middle(runs, unit) / middle(rows[first], unit):.3f}" for unit in ("peak_mb", "cpu_s")),
+            f"{runs[0]['loss']:.5f}",
+            ", ".join(f"{norm:.5f}" for norm in runs[0]["norms"]),
+        ]
+        for name, runs in rows.items()
     ]
-    for name, row in rows.items():
-        lines.append(
-            f"| {name} | {row['wall_s']:.1f} | {row['cpu_s']:.1f} | {row['peak_mb']:,.0f} "
-            f"| {row['peak_mb'] / first['peak_mb']:.3f} | {row['cpu_s'] / first['cpu_s']:.2f} "
-            f"| {row['loss']:.5f} | {row['norms'][0]:.5f}, {row['norms'][1]:.5f} |"
-        )
-    return "\n".join(lines)
+    against = first.removeprefix("loss ")
+    head = [
+        "loss",
+        "runs",
+        "wall s",
+        "CPU s",
+        "peak MB",
+        f"memory ÷ {against}",
+        f"CPU time ÷ {against}",
+        "value",
+        "gradients",
+    ]
+    return markdown(head, lines)
+
+
+def write_trainers(rows):
+    """Medians of the trainers."""
+    lines = [
+        [
+            name.removeprefix("trainer "),
+            len(runs),
+            EPOCHS.get(name.split()[1], 1),
+            *(f"{middle(runs, unit):.1f}" for unit in ("wall_s", "cpu_s")),
+            f"{middle(runs, 'speed'):.0f}",
+            f"{middle(runs, 'peak_mb'):,.0f}",
+        ]
+        for name, runs in rows.items()
+    ]
+    return markdown(
+        ["trainer", "runs", "epochs", "wall s", "CPU s", "tokens / CPU s", "peak MB over the models"], lines
+    )
+
+
+def list_bars():
+    """Each bar: what, a figure of which variant, over that of which, at most or at least, how much."""
+    for precision, time_bar in (("fp32", 0.85), ("bf16", 0.65)):
+        ours, liger = f"loss curate {precision}", f"loss Liger {precision}"
+        yield f"loss memory, {precision}, ÷ TRL fp32", "peak_mb", ours, "loss TRL fp32", "≤", 0.06
+        yield f"loss CPU time, {precision}, ÷ TRL fp32", "cpu_s", ours, "loss TRL fp32", "≤", time_bar
+        yield f"loss memory, {precision}, ÷ Liger {precision}", "peak_mb", ours, liger, "≤", 1.0
+        yield f"loss CPU time, {precision}, ÷ Liger {precision}", "cpu_s", ours, liger, "≤", 1.0
+    for precision in ("bf16", "fp32"):
+        ours, trl = f"trainer curate {precision}", f"trainer TRL {precision}"
+        yield f"trainer tokens / CPU s, {precision}, ÷ TRL {precision}", "speed", ours, trl, "≥", 1.3
+        yield f"trainer memory, {precision}, ÷ TRL {precision}", "peak_mb", ours, trl, "≤", 0.4
+    name = "three epochs of a cached teacher, building it included, tokens / CPU s ÷ TRL bf16"
+    yield name, "speed", CACHED, "trainer TRL bf16", "≥", 1.8
 
 
 def write_bars(rows, cache):
-    """Each bar, what was measured, and whether it holds."""
-    ratio = lambda one, other, name: rows[one][name] / rows[other][name]  # noqa: E731
-    bars = []
-    for precision, time_bar in (("fp32", 0.85), ("bf16", 0.65)):
-        ours = f"curate {precision}"
-        bars += [
-            (f"memory, {precision}, ÷ TRL fp32", ratio(ours, "TRL fp32", "peak_mb"), 0.06),
-            (f"CPU time, {precision}, ÷ TRL fp32", ratio(ours, "TRL fp32", "cpu_s"), time_bar),
-            (f"memory, {precision}, ÷ Liger {precision}", ratio(ours, f"Liger {precision}", "peak_mb"), 1.0),
-            (f"CPU time, {precision}, ÷ Liger {precision}", ratio(ours, f"Liger {precision}", "cpu_s"), 1.0),
-        ]
-    bars.append(("cache, bytes a token at k = 64", cache, 300))
-    lines = ["| bar | measured | at most | |", "|---|---|---|---|"]
-    lines += [
-        f"| {name} | {value:.3g} | {most:g} | {'holds' if value <= most else 'misses'} |" for name, value, most in bars
+    """Each bar that was measured, and whether it holds."""
+    bars = [
+        (name, middle(rows[one], figure) / middle(rows[other], figure), sign, bar)
+        for name, figure, one, other, sign, bar in list_bars()
+        if one in rows and other in rows
     ]
-    return "\n".join(lines)
+    bars.append(("cache, bytes a token at k = 64", cache, "≤", 300))
+    lines = [
+        [name, f"{value:.3g}", f"{sign} {bar:g}", "holds" if (value <= bar) == (sign == "≤") else "misses"]
+        for name, value, sign, bar in bars
+    ]
+    return markdown(["what", "measured", "bar", ""], lines)
 
 
 def describe_machine(options):
@@ -212,41 +182,61 @@ def describe_machine(options):
     names = ["torch", "transformers"]
     listed = Path("/proc/cpuinfo").read_text().splitlines()
     processors = [line.split(":", 1)[1].strip() for line in listed if line.startswith("model name")]
-    processor = processors[0] if processors else platform.machine()
+    flags = next((line for line in listed if line.startswith("flags")), "").split()
+    able = ", ".join(flag for flag in ("avx512f", "avx512_bf16", "amx_bf16") if flag in flags)
     versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
     if options.peers:
         sys.path.insert(0, options.peers)
         versions += [f"{name} {importlib.metadata.version(package)}" for name, package in PEERS.items()]
     return (
-        f"{options.tokens:,} tokens, vocabulary {options.vocabulary:,}, width {options.width}; {processor}, "
-        f"{options.threads} thread(s) of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}; median of {options.rounds}; "
-        f"Python {platform.python_version()}, {', '.join(versions)}"
+        f"Loss: {options.tokens:,} tokens, vocabulary {options.vocabulary:,}, width {options.width}. Trainer: "
+        f"{options.examples} examples. {processors[0] if processors else platform.machine()} ({able}), "
+        f"{options.threads} thread(s) of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}; medians, "
+        f"in turn; Python {platform.python_version()}, {', '.join(versions)}"
     )
+
+
+def choose_variants(options):
+    """What is measured, in the order in which a round goes."""
+    chosen = []
+    if "loss" in options.part:
+        names = ["TRL", "Liger", "curate"] if options.peers else ["plain", "curate"]
+        chosen += [f"loss {name} {precision}" for precision in ("fp32", "bf16") for name in names]
+    if "trainer" in options.part:
+        names = ["TRL", "curate"] if options.peers else ["curate"]
+        chosen += [f"trainer {name} {precision}" for precision in ("bf16", "fp32") for name in names] + [CACHED]
+    return [name for name in chosen if not options.only or any(text in name for text in options.only)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--part", nargs="+", choices=["loss", "trainer"], default=["loss", "trainer"])
+    parser.add_argument("--tokens", type=int, default=4096, help="of the loss")
     parser.add_argument("--vocabulary", type=int, default=49_152)
     parser.add_argument("--width", type=int, default=576)
+    parser.add_argument("--examples", type=int, default=16, help="of the trainer's epoch")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each variant")
     parser.add_argument("--peers", default="", help="folder that holds TRL and Liger")
+    parser.add_argument("--work", type=Path, help="folder that keeps every run")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="variants whose names hold one of these")
     parser.add_argument("--variant", default="", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, help="write the tables to this file too")
     options = parser.parse_args()
     if options.variant:
-        measure(options.variant, options)
+        measure = measure_loss if options.variant.startswith("loss ") else measure_trainer
+        print(json.dumps(measure(options.variant, options)))
         return
-    names = ["TRL", "Liger", "curate"] if options.peers else ["plain", "curate"]
-    rows = run_rounds([f"{name} {precision}" for precision in ("fp32", "bf16") for name in names], options)
-    cache = measure_cache()
-    parts = [describe_machine(options) + ".", write_table(rows)]
-    parts.append(write_bars(rows, cache) if options.peers else f"Cache: {cache:.0f} bytes a token at k = 64.")
+    rows = run_rounds(choose_variants(options), options)
+    parts = [describe_machine(options) + "."]
+    for kind, write in (("loss", write_losses), ("trainer", write_trainers)):
+        if own := {name: runs for name, runs in rows.items() if name.startswith(kind)}:
+            parts.append(write(own))
+    parts.append(write_bars(rows, keep_cache_size(options)))
     text = "\n\n".join(parts) + "\n"
     print(text)
     if options.output:
-        options.output.write_text("# The response loss against its peers\n\n" + text, encoding="utf-8")
+        options.output.write_text("# Loss and trainer against their peers\n\n" + text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,175 +1,221 @@
-"""What each term adds: the same student, the same tokens, one more term a rung; and balance off and auto.
+"""What each term adds: the same student, the same tokens, one more term a rung, examined on what was held out.
 
-    python bench/distillation_quality.py [--teacher embedded|smollm2] [--steps 64] [--seeds 0 1] [-o FILE]
+    python bench/distillation_quality.py --source gold teacher [--seeds 0 1] [--work FOLDER] [-o bench/results/NAME.md]
 
-``embedded``: the teacher that ships with curate, its own greedy answers to the demo's prompts, two of its layers kept.
-``smollm2``: SmolLM2-135M-Instruct with its vocabulary cut to the tokens that occur, 6 of 30 layers, plain text (the
-sources of Python's standard library) in blocks of 128 tokens. Figures are those of blocks or prompts held out.
+``gold``: SmolLM2-135M-Instruct, 6 of 30 layers, GSM8K as text. ``teacher``: GSM8K's questions with SmolLM2's own
+greedy answers. Both need CURATE_CORPUS. ``python``: the same models on sources of Python's standard library.
+``embedded``: the teacher that ships with curate, its own answers to the demo's prompts. Figures are of rows held out.
+Every rung is kept in ``--work`` as it ends; what is there is not trained again. ``--tune`` trains and examines on rows
+and seeds that no reported figure touches; ``--set`` changes a setting, there and in reported runs.
 """
 
 import argparse
-import dataclasses
 import json
-import os
 import platform
-import random
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
 
+import altair
 import torch
+from quality_grounds import SOURCES, prepare
 
-from curate.distillation.answers import generate_answers
-from curate.distillation.batches import Encoder, Example
 from curate.distillation.config import parse_config
-from curate.distillation.evaluate import HeldOut, measure_quality
-from curate.distillation.loading import load_model
-from curate.distillation.smollm2 import fetch_smollm2
+from curate.distillation.evaluate import Exam
 from curate.distillation.stack import LossStack
 from curate.distillation.student import keep_layers
-from curate.distillation.teacher import embedded_folder
-from curate.distillation.trainer import Trainer
+from curate.distillation.trainer import Trainer, plan_steps
+from curate.progress import silent
 
 LADDER = {
     "CE": {"task": 1, "kd": 0},
     "+ KD": {"task": 1, "kd": 1},
+    "+ feature": {"task": 1, "kd": 1, "feature": 1},
+    "+ attention": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1},
     "off: + feature 1": {"task": 1, "kd": 1, "feature": 1, "balance": "off"},
     "off: + attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1, "balance": "off"},
     "off: + attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1, "balance": "off"},
-    "auto: + feature 1": {"task": 1, "kd": 1, "feature": 1},
-    "auto: + attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1},
     "auto: + attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1},
 }
+RUNGS = list(LADDER)[:4]
 BELOW = {
     "+ KD": "CE",
+    "+ feature": "+ KD",
+    "+ attention": "+ feature",
     "off: + feature 1": "+ KD",
     "off: + attention 0.1": "off: + feature 1",
     "off: + attention 1": "off: + feature 1",
-    "auto: + feature 1": "+ KD",
-    "auto: + attention 0.1": "auto: + feature 1",
-    "auto: + attention 1": "auto: + feature 1",
+    "auto: + attention 1": "+ feature",
 }
 """The rung before each."""
+BARS = {"+ KD": 0.90, "+ feature": 1.02, "+ attention": 1.02}
+"""At most so many times the KL of the rung before."""
+EXAMS = 4
+"""Points of a curve after its start."""
 
 
-@dataclasses.dataclass
-class Ground:
-    """A teacher, what is learned from it and what is examined."""
+class Memory:
+    """A teacher that reads a batch once a seed: what it shows is kept for every rung but those with attention maps."""
 
-    teacher: object
-    encoder: Encoder
-    examples: tuple
-    held_out: HeldOut
-    layers: tuple
-    settings: dict
+    def __init__(self, ground, overrides):
+        losses = parse_config({"losses": LADDER["+ feature"]}, overrides).losses
+        self.stack = LossStack(keep_layers(ground.teacher, ground.layers), ground.teacher, losses, kept=ground.layers)
+        self.kept = {}
 
+    def __call__(self, batch):
+        if batch.ids not in self.kept:
+            self.kept[batch.ids] = self.stack.teacher_probe(batch)
+        return self.kept[batch.ids]
 
-def prepare_embedded(_options):
-    teacher, tokenizer = load_model(str(embedded_folder()))
-    encoder = Encoder(tokenizer, max_prompt_tokens=64, max_answer_tokens=16, context=0)
-    path = embedded_folder().parent / "demo" / "prompts.jsonl"
-    prompts = sorted({json.loads(line)["prompt"] for line in path.read_text().splitlines()})
-    random.Random(0).shuffle(prompts)
-    answers = generate_answers(teacher, encoder, encoder.encode_prompts(prompts), max_new_tokens=16)
-    examples = encoder.encode([str(number) for number in range(len(prompts))], prompts, answers)
-    held = max(1, len(examples) // 5)
-    return Ground(
-        teacher, encoder, tuple(examples[held:]), HeldOut(tuple(examples[:held]), ("",) * held), (0, 3),
-        {"batch_tokens": 1024, "learning_rate": 1e-3},
-    )  # fmt: skip
+    def close(self):
+        """The next rung asks on."""
 
 
-def prepare_smollm2(options):
-    teacher, tokenizer = load_model(str(fetch_smollm2(offline=True)))
-    files = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))
-    random.Random(0).shuffle(files)
-    needed = (options.steps * 4 + 16) * 128
-    ids = []
-    for path in files:
-        ids += tokenizer(path.read_text(errors="replace"), add_special_tokens=False)["input_ids"]
-        if len(ids) >= needed:
-            break
-    known = sorted(set(ids[:needed]) | {tokenizer.eos_token_id})
-    prune(teacher, known)
-    number = {token: place for place, token in enumerate(known)}
-    rows = [[number[token] for token in ids[start : start + 128]] for start in range(0, needed, 128)]
-    examples = tuple(Example(str(place), tuple(row[:1]), tuple(row[1:])) for place, row in enumerate(rows))
-    encoder = Encoder(tokenizer, max_prompt_tokens=64, max_answer_tokens=128)
-    encoder.pad = number[tokenizer.eos_token_id]
-    return Ground(
-        teacher, encoder, examples[16:], HeldOut(examples[:16], ("",) * 16), (0, 6, 12, 18, 24, 29),
-        {"batch_tokens": 512, "learning_rate": 1e-3},
-    )  # fmt: skip
-
-
-def prune(model, known):
-    """Keep these tokens of a vocabulary, in this order; a tied head follows."""
-    rows = model.get_input_embeddings().weight.detach()[known].clone()
-    model.resize_token_embeddings(len(known))
-    with torch.no_grad():
-        model.get_input_embeddings().weight.copy_(rows)
-    model.config.pad_token_id = None
-
-
-def climb(ground, losses, seed, options):
-    """One rung: train from the same start for the same steps, and measure."""
-    settings = {"losses": losses, "epochs": 1000, "max_steps": options.steps, "seed": seed, **ground.settings}
-    config = parse_config(settings)
+def climb(ground, exam, memory, name, seed, overrides):
+    """One rung: train from the same start on the same tokens, and examine."""
+    settings = {"epochs": 1, "learning_rate": 1e-3, "seed": seed, "losses": LADDER[name]} | ground.settings
+    steps = len(plan_steps(ground.examples, parse_config(settings, overrides)))
+    config = parse_config(settings | {"evaluation": {"every": -(-steps // EXAMS)}}, overrides)
     torch.manual_seed(seed)
     student = keep_layers(ground.teacher, ground.layers)
     stack = LossStack(student, ground.teacher, config.losses, kept=ground.layers)
-    started = time.perf_counter()
+    if not config.losses.attention.weight:  # maps would fill the machine's memory
+        stack.teacher_probe.close()
+        stack.teacher_probe = memory
+    wall, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(stack, ground.examples, ground.encoder.pad, config, checkpoints=Path(folder))
+        trainer = Trainer(
+            stack, ground.examples, ground.encoder.pad, config, checkpoints=Path(folder),
+            examine=lambda: exam.take(student, "during"),
+        )  # fmt: skip
         trainer.run()
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     stack.close()
-    quality = measure_quality(student, ground.teacher, ground.held_out, ground.encoder)
-    return quality, trainer, time.perf_counter() - started
+    exams = [(point.step, point.quality) for point in trainer.exams]
+    if exams[-1][0] != steps:
+        exams.append((steps, exam.take(student, "after")))
+    after = exams[-1][1]
+    return {
+        "kl": after.kl_to_teacher,
+        "reverse_kl": after.reverse_kl,
+        "perplexity": after.perplexity,
+        "top1": after.top1_agreement,
+        "curve": [(round(step * trainer.tokens / steps), quality.kl_to_teacher) for step, quality in exams],
+        "factors": trainer.balance.factors,
+        "tokens": trainer.tokens,
+        "steps": steps,
+        "precision": trainer.precision,
+        "wall_s": wall,
+        "cpu_s": cpu,
+    }
+
+
+def climb_all(source, options):
+    """Every rung and seed of a source that the work folder does not hold yet; what is known of all of them, by name."""
+    path = options.work / f"{source}{'-tune' if options.tune else ''}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    names = {
+        "|".join([name, str(seed), str(options.tokens), *options.set]): (name, seed)
+        for seed in options.seeds
+        for name in options.rungs
+    }
+    memories = {}
+    if missing := [key for key in names if key not in known]:
+        ground = prepare(source, options)
+        ground.teacher.requires_grad_(False)
+        exam = Exam(ground.teacher, ground.held_out, ground.encoder, 0, silent)
+        for key in missing:
+            seed = names[key][1]
+            if seed not in memories:
+                memories = {seed: Memory(ground, options.set)}
+            row = climb(ground, exam, memories[seed], *names[key], options.set)
+            row |= {"note": ground.note, "held_out": len(ground.held_out.examples)}
+            known[key] = row
+            path.write_text(json.dumps(known, indent=1))
+            print(f"{source} {key}: KL {row['kl']:.4f}, {row['cpu_s']:.0f} CPU s", file=sys.stderr, flush=True)
+    return {names[key]: known[key] for key in names}
+
+
+def write_section(source, rows, options):
+    """A source's table, ratios and bars."""
+    any_row = next(iter(rows.values()))
+    seeds = options.seeds
+    lines = [
+        "| rung | " + " | ".join(f"seed {seed}" for seed in seeds) + " | factors |",
+        "|---|" + "---|" * (len(seeds) + 1),
+    ]
+    for name in options.rungs:
+        found = [rows[name, seed] for seed in seeds]
+        cells = [f"{row['kl']:.4f} · {row['perplexity']:.3f} · {row['top1']:.3f}" for row in found]
+        factors = "; ".join(
+            ", ".join(f"{term} {value:.3g}" for term, value in row["factors"].items()) for row in found
+        ).strip("; ")
+        lines.append(f"| {name} | " + " | ".join(cells) + f" | {factors} |")
+    bars = ["| KL ratio | " + " | ".join(f"seed {seed}" for seed in seeds) + " | at most | |"]
+    bars.append("|---|" + "---|" * (len(seeds) + 2))
+    for name, below in BELOW.items():
+        if {name, below} <= set(options.rungs):
+            ratios = [rows[name, seed]["kl"] / rows[below, seed]["kl"] for seed in seeds]
+            bar = BARS.get(name)
+            verdict = "" if bar is None else "holds" if max(ratios) <= bar else "misses"
+            cells = " | ".join(f"{ratio:.3f}" for ratio in ratios)
+            bars.append(f"| {name} ÷ {below} | {cells} | {'' if bar is None else bar} | {verdict} |")
+    cpu = sum(row["cpu_s"] for row in rows.values()) / 60
+    head = (
+        f"{any_row['note']}; {any_row['steps']} steps, {any_row['tokens']:,} tokens learned a rung, "
+        f"{any_row['held_out']} held out; {any_row['precision']}; {cpu:.0f} CPU minutes in all"
+        + (f"; {', '.join(options.set)}" if options.set else "")
+    )
+    return "\n\n".join([f"## {source}", head + ".", "\n".join(lines), "\n".join(bars)])
+
+
+def draw(found, options, path):
+    """KL to the teacher over tokens learned, a panel a source, a line a rung, a point the mean over seeds."""
+    points = []
+    for source, rows in found.items():
+        for name in options.rungs:
+            curves = [rows[name, seed]["curve"] for seed in options.seeds]
+            for together in zip(*curves, strict=True):
+                mean = sum(kl for _, kl in together) / len(together)
+                points.append({"source": source, "rung": name, "tokens": together[0][0], "KL": mean})
+    chart = altair.Chart(altair.Data(values=points)).mark_line(point=True)
+    chart = chart.encode(
+        x=altair.X("tokens:Q", title="tokens learned"),
+        y=altair.Y("KL:Q", title="KL to the teacher, held out, nats a token", scale=altair.Scale(type="log")),
+        color=altair.Color("rung:N", sort=options.rungs, title=None),
+        column=altair.Column("source:N", title=None),
+    )
+    chart.properties(width=300, height=260).resolve_scale(y="independent").save(path)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--teacher", choices=["embedded", "smollm2"], default="embedded")
-    parser.add_argument("--steps", type=int, default=64)
+    parser.add_argument("--source", choices=SOURCES, nargs="+", default=["embedded"])
+    parser.add_argument("--tokens", type=int, default=32_768, help="tokens learned a rung, SmolLM2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--rungs", nargs="+", default=list(LADDER), choices=list(LADDER))
+    parser.add_argument("--rungs", nargs="+", default=RUNGS, choices=list(LADDER))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--tune", action="store_true", help="on rows that no reported figure touches")
+    parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "curate-quality")
+    parser.add_argument("-o", "--output", type=Path, help="write the tables there, and the curve beside it as SVG")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    ground = {"embedded": prepare_embedded, "smollm2": prepare_smollm2}[options.teacher](options)
-    ground.teacher.requires_grad_(False)
-    lines = [
-        "| rung | " + " | ".join(f"seed {seed}: KL · perplexity · top-1" for seed in options.seeds) + " | factors |",
-        "|---|" + "---|" * (len(options.seeds) + 1),
-    ]
-    tokens, kept = 0, {}
-    for name in options.rungs:
-        cells, factors = [], ""
-        for seed in options.seeds:
-            quality, trainer, wall = climb(ground, LADDER[name], seed, options)
-            tokens = trainer.tokens
-            kept[name, seed] = quality.kl_to_teacher
-            cells.append(f"{quality.kl_to_teacher:.4f} · {quality.perplexity:.3f} · {quality.top1_agreement:.3f}")
-            factors = ", ".join(f"{term} {value:.3g}" for term, value in trainer.balance.factors.items())
-            print(f"{name:18} seed {seed} {cells[-1]}  {factors}  {wall:.0f} s", file=sys.stderr, flush=True)
-        lines.append(f"| {name} | " + " | ".join(cells) + f" | {factors} |")
-    ratios = "; ".join(
-        f"{name} ÷ {below}: " + ", ".join(f"{kept[name, seed] / kept[below, seed]:.3f}" for seed in options.seeds)
-        for name, below in BELOW.items()
-        if {name, below} <= set(options.rungs)
-    )
+    options.work.mkdir(parents=True, exist_ok=True)
+    found = {source: climb_all(source, options) for source in options.source}
     head = (
-        f"Teacher: {options.teacher}; layers {list(ground.layers)} kept; {options.steps} steps, {tokens:,} tokens "
-        f"a rung; {len(ground.held_out.examples)} held out; {platform.machine()}, {options.threads} thread(s) of "
-        f"{os.cpu_count()}; torch {torch.__version__}, precision {trainer.precision}. KL in nats a token, forward."
-    )  # fmt: skip
-    text = "\n\n".join([head, "\n".join(lines), f"KL ratios: {ratios}."]) + "\n"
+        "KL to the teacher, forward, in nats a token · perplexity · share of tokens with the same first choice, all on "
+        "rows held out; factors are what balance found. By `bench/distillation_quality.py "
+        + f"--source {' '.join(options.source)}"
+        + f"`; {platform.machine()}, {options.threads} thread(s); torch {torch.__version__}."
+    )
+    sections = [write_section(source, rows, options) for source, rows in found.items()]
+    text = "\n\n".join([head, *sections]) + "\n"
     print(text)
     if options.output:
-        options.output.write_text(f"# What each term adds: {options.teacher} teacher\n\n{text}", encoding="utf-8")
+        options.output.write_text(f"# What each term adds\n\n{text}", encoding="utf-8")
+        draw(found, options, str(options.output.with_suffix(".svg")))
 
 
 if __name__ == "__main__":

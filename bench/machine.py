@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,6 +37,37 @@ def version(name: str) -> str:
 def peak_gib() -> float:
     """The largest resident size of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def read_resident() -> int:
+    """Resident bytes of this process."""
+    with open("/proc/self/statm") as stream:  # noqa: PTH123
+        return int(stream.read().split()[1]) * resource.getpagesize()
+
+
+class Peak:
+    """The largest resident size while it runs, read every few milliseconds."""
+
+    def __enter__(self) -> "Peak":
+        self.start = self.most = read_resident()
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def watch(self) -> None:
+        """Until it is stopped."""
+        while not self.stopped.wait(0.004):
+            self.most = max(self.most, read_resident())
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.thread.join()
+
+    @property
+    def megabytes(self) -> float:
+        """Above the start."""
+        return (self.most - self.start) / 1e6
 
 
 def in_a_child(script: str, *arguments: object, threads: int = 1) -> dict:

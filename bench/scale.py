@@ -27,18 +27,21 @@ REFERENCE = 1000
 
 
 class Stages:
-    """CPU seconds and peak memory of the stages of a command, told as they end."""
+    """CPU seconds and peak memory of the stages of a command, told as they end; encoding counts by itself."""
 
     def __init__(self):
         self.found = {}
 
     def timed(self, function, name):
         def inner(*given, **named):
-            before = clock()
+            before, inside = clock(), self.found.get("encode", 0.0)
             done = function(*given, **named)
             stage = given[1] if name is None else name
-            took = self.found.get(stage, 0.0) + clock() - before
+            inside = self.found.get("encode", 0.0) - inside if stage != "encode" else 0.0
+            took = self.found.get(stage, 0.0) + clock() - before - inside
             self.found[stage] = took
+            if stage == "encode":
+                return done
             print(f"{stage}: {took:.1f} s, {peak_gib():.2f} GiB", file=sys.stderr, flush=True)
             return done
 
@@ -49,9 +52,10 @@ def scale_part(count, command):
     """One command from its arguments to its exit code."""
     from curate.cli import prompts as cli
     from curate.cli.main import run_command
-    from curate.prompts import analyze, filters, report_card
+    from curate.prompts import analyze, embed, filters, report_card
 
     stages, seen = Stages(), {}
+    embed.StaticEmbedder.encode = stages.timed(embed.StaticEmbedder.encode, "encode")
     cli.read_both = stages.timed(cli.read_both, "read")
     cli.write_rows = stages.timed(cli.write_rows, "write")
     filters.run_filter = stages.timed(filters.run_filter, None)
@@ -189,13 +193,14 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--command", action="append", choices=("filter-prompts", "analyze-prompts"))
     parser.add_argument("--keep", type=Path, help="a JSON file of earlier measurements, added to")
+    parser.add_argument("--show", action="store_true", help="only make the table of what --keep holds")
     parser.add_argument("--child", nargs=2, metavar=("ROWS", "COMMAND"))
     given = parser.parse_args()
     if given.child:
         print(json.dumps(scale_part(int(given.child[0]), given.child[1])))
         return
     known = json.loads(given.keep.read_text()) if given.keep and given.keep.is_file() else []
-    for command in given.command or ("filter-prompts", "analyze-prompts"):
+    for command in () if given.show else given.command or ("filter-prompts", "analyze-prompts"):
         for size in given.rows or [100_000, 1_000_000]:
             one = in_a_child(__file__, "--child", size, command, threads=given.threads)
             if "failed" in one:

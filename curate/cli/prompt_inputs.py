@@ -132,9 +132,11 @@ def row_judge_of(policy: Policy, prompts: PromptSet) -> RowJudge | None:
     return row_judge(policy)
 
 
-def html_page(diversity: object, shift: object, report: object, decision: object) -> str:
+def html_page(
+    diversity: object, shift: object, report: object, decision: object = None, analysis: object = None
+) -> str:
     """The page of the report wing."""
     import importlib
 
-    page: str = importlib.import_module("curate.report.html").prompts_page(diversity, shift, report, decision)
+    page: str = importlib.import_module("curate.report.html").prompts_page(diversity, shift, report, decision, analysis)
     return page

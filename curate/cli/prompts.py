@@ -93,7 +93,7 @@ def analyze_prompts(
             progress=progress,
         )
     if form == "html":
-        emit(html_page(analysis.diversity, analysis.shift, report, None), output)
+        emit(html_page(analysis.diversity, analysis.shift, report, analysis=analysis), output)
     elif form == "json":
         emit(analysis.to_json(), output)
     else:

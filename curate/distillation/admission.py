@@ -9,6 +9,7 @@ from curate.distillation.config import ULD, DistillConfig
 from curate.distillation.layers import map_features, map_maps
 from curate.distillation.lora import check_lora
 from curate.distillation.sides import DECODER, ENCODER, count_layers
+from curate.distillation.steplog import check_tensorboard
 from curate.distillation.student import check_student
 from curate.errors import ConfigError, Denied, TamperedError
 
@@ -40,6 +41,8 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
         raise ConfigError("losses: every weight is 0, so there is nothing to learn from", hint="set losses.task to 1")
     if config.student.lora:
         check_lora()
+    if config.tensorboard:
+        check_tensorboard()
     check_layers(config, read_layers(teacher), anchor)
     if config.evaluation.file and not (anchor / config.evaluation.file).is_file():
         raise ConfigError(f"evaluation.file: {anchor / config.evaluation.file}: no such file", hint="check the path")

@@ -16,6 +16,10 @@ TILE_BYTES = 2 << 20
 """Bytes of the fp32 logits that are worked on at once on a CPU: what its second-level cache holds, about."""
 
 
+HEAD_BLOCK = 1024
+"""Tokens of the vocabulary whose bf16 gradients are added to the fp32 sum at once on a CPU, for the same reason."""
+
+
 class Work(NamedTuple):
     """Everything the sweep needs beside the two tensors that may want gradients; see ``fused`` for the meanings."""
 
@@ -97,23 +101,24 @@ class _Sweep:
         self.grad_head = torch.zeros(head.shape, dtype=self.precise, device=head.device) if work.want_head else None
 
     def run(self) -> None:
-        """Go through all chunks."""
+        """Go through all chunks; the large buffers are the same for each, since new ones cost page faults."""
         work = self.work
         head = self.head.to(work.compute)
         self.teacher_head = None if work.teacher_head is None else work.teacher_head.to(work.compute)
+        count = min(work.chunk_tokens, self.rows.shape[0])
+        raw = head.new_empty(count, head.shape[0])
+        teacher_raw = torch.empty_like(raw) if work.kd_weight and work.teacher_hidden is not None else None
         for start in range(0, self.rows.shape[0], work.chunk_tokens):
-            place = slice(start, start + work.chunk_tokens)
+            place = slice(start, min(start + work.chunk_tokens, self.rows.shape[0]))
             hidden = self.rows[place].to(work.compute)
-            grad = self._slope(hidden @ head.T, self._teacher_raw(place), start)
+            logits = torch.mm(hidden, head.T, out=raw[: hidden.shape[0]])
+            grad = self._slope(logits, self._teacher_raw(place, teacher_raw), start)
             if grad is None:
                 continue
             if self.grad_hidden is not None:
                 self.grad_hidden[place] = (grad @ head).to(self.grad_hidden.dtype)
             if self.grad_head is not None:
-                if grad.dtype == self.grad_head.dtype:
-                    self.grad_head.addmm_(grad.T, hidden)
-                else:
-                    self.grad_head += grad.T @ hidden
+                _add_product(self.grad_head, grad, hidden)
         if self.grad_head is not None:
             self.grad_head = self.grad_head.to(self.head.dtype)
 
@@ -121,12 +126,13 @@ class _Sweep:
         """Both terms in double."""
         return self.task_sum / self.count, self.kd_sum / self.count
 
-    def _teacher_raw(self, place: slice) -> Tensor | None:
+    def _teacher_raw(self, place: slice, out: Tensor | None) -> Tensor | None:
         """What the teacher's head gives for a chunk, before scale and softmax."""
         work = self.work
-        if not work.kd_weight or work.teacher_hidden is None or self.teacher_head is None:
+        if out is None or work.teacher_hidden is None or self.teacher_head is None:
             return None
-        return work.teacher_hidden[place].to(work.compute) @ self.teacher_head.T
+        hidden = work.teacher_hidden[place].to(work.compute)
+        return torch.mm(hidden, self.teacher_head.T, out=out[: hidden.shape[0]])
 
     def _slope(self, raw: Tensor, teacher_raw: Tensor | None, start: int) -> Tensor | None:
         """Add a chunk's sums, a few rows at a time; their slopes take the place of the student's raw output.
@@ -199,6 +205,19 @@ class _Sweep:
         """D logits / d raw output: the scale, times 1 − (logits / c)² where they are capped."""
         cap_at = self.work.student_softcap
         return self.work.student_scale * (1 - (logits / cap_at) ** 2) if cap_at else self.work.student_scale
+
+
+def _add_product(total: Tensor, grad: Tensor, hidden: Tensor) -> None:
+    """Add gradᵀ·hidden to the total. A bf16 product is cast to fp32 first: on a CPU, some tokens at a time."""
+    if grad.dtype == total.dtype:
+        total.addmm_(grad.T, hidden)
+        return
+    size = min(HEAD_BLOCK if total.device.type == "cpu" else total.shape[0], total.shape[0])
+    narrow, wide = hidden.new_empty(size, hidden.shape[1]), total.new_empty(size, hidden.shape[1])
+    for start in range(0, total.shape[0], size):
+        block = total[start : start + size]
+        product = torch.mm(grad[:, start : start + size].T, hidden, out=narrow[: block.shape[0]])
+        block += wide[: block.shape[0]].copy_(product)
 
 
 def cap(raw: Tensor, scale: float, softcap: float | None) -> Tensor:

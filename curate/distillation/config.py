@@ -160,6 +160,8 @@ class DistillConfig(Value):
     """auto: bf16 autocast where the hardware computes it natively; weights and optimizer stay in fp32."""
     checkpoint_every: int = Field(200, gt=0)
     """Optimizer steps between checkpoints."""
+    tensorboard: bool = False
+    """Write TensorBoard's event files beside ``steps.jsonl``, which every training writes."""
     seed: int = 0
 
     @property
@@ -169,7 +171,12 @@ class DistillConfig(Value):
 
     def what_teaches(self) -> dict[str, Any]:
         """Everything that changes the result: the config without how often it is saved and how servers are asked."""
-        hidden = {"checkpoint_every": True, "endpoint": OPERATION, "teachers": {"__all__": {"endpoint": OPERATION}}}
+        hidden = {
+            "checkpoint_every": True,
+            "tensorboard": True,
+            "endpoint": OPERATION,
+            "teachers": {"__all__": {"endpoint": OPERATION}},
+        }
         return self.model_dump(mode="json", exclude=hidden)  # type: ignore[arg-type]
 
 

@@ -56,8 +56,8 @@ def distill(
 ) -> TrainingReport:
     """Teach a student and measure it; nothing is read before all tickets were opened.
 
-    Leaves ``out/student`` (a plain transformers folder), ``out/signals`` (what teachers answered) and
-    ``out/training.json``; checkpoints lie in ``out/checkpoints`` until the student is exported.
+    Leaves ``out/student`` (a plain transformers folder), ``out/signals`` (teachers' answers), ``out/steps.jsonl`` and
+    ``out/training.json``; checkpoints lie in ``out/checkpoints`` until the export.
 
     Args:
         teacher_ticket: leave to learn from a teacher.
@@ -124,8 +124,7 @@ class _Run:
         config, device = self.config, choose_device()
         torch.manual_seed(config.seed)
         teacher, tokenizer = self._teacher_in_memory(device)
-        student, student_tokenizer = self._student(teacher, tokenizer)
-        student.to(device)
+        student, student_tokenizer = self._student(teacher, tokenizer, device)
         aligned = teacher is not None and read_alike((teacher, tokenizer), (student, student_tokenizer))
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
         self._stack(student, teacher, vocabulary).close()  # what cannot be wired is refused before anybody is asked
@@ -186,7 +185,7 @@ class _Run:
             in_memory,
         )
 
-    def _student(self, teacher: Any, tokenizer: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    def _student(self, teacher: Any, tokenizer: Any, device: str) -> tuple[Any, Any]:  # noqa: ANN401
         """The student; where signals are compared, its tokenizer must be the teacher's."""
         config = self.config.student
         if config.base and (self.anchor / config.base).is_dir():
@@ -196,7 +195,7 @@ class _Run:
             add_lora(student, config.lora)
         if teacher is not None:
             check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
-        return student, student_tokenizer
+        return student.to(device), student_tokenizer
 
     def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
         kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}
@@ -248,6 +247,7 @@ class _Run:
                 progress=self.progress if self.world.is_first else silent,
                 world=self.world,
                 examine=lambda: exam.take(student, "during", ask=False),
+                log_to=self.out,
             )
             trainer.resume()
             trainer.run()

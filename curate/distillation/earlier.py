@@ -12,7 +12,7 @@ from curate.gate import ApprovedDataset, ApprovedTeacher
 
 def check_fresh(out: Path) -> None:
     """Refuse a folder in which an earlier call left something: it is neither mixed with this one's nor deleted."""
-    for name in ("student", "signals", "checkpoints", "training.json"):
+    for name in ("student", "signals", "checkpoints", "training.json", "steps.jsonl"):
         if (out / name).exists():
             raise ConfigError(
                 f"{out / name}: an earlier distillation left this", hint="resume it, or choose another folder"

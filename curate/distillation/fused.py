@@ -176,8 +176,9 @@ def _run(student_hidden: Tensor, student_head: Tensor, labels: Tensor, **options
 
 
 def choose_chunk(vocabulary: int, device: str = "cpu") -> int:
-    """Rows whose three fp32 logit tensors fit the memory budget."""
-    return max(16, CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (3 * 4 * vocabulary))
+    """Rows whose three fp32 logit tensors fit the memory budget; a multiple of 64, as matrix products like it."""
+    rows = CHUNK_BYTES.get(device, CHUNK_BYTES["cpu"]) // (3 * 4 * vocabulary)
+    return rows // 64 * 64 if rows >= 64 else max(16, rows)
 
 
 def _check_shapes(

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, sav
 from curate.distillation.config import DistillConfig
 from curate.distillation.results import ExamPoint, LossPoint, Quality
 from curate.distillation.stack import LossStack, Totals, count_examples
+from curate.distillation.steplog import StepLog
 from curate.distillation.world import World
 from curate.errors import ConfigError, RunError
 from curate.progress import Progress, silent
@@ -43,14 +44,15 @@ class Trainer:
         progress: Progress = silent,
         world: World | None = None,
         examine: Callable[[], Quality] | None = None,
+        log_to: Path | None = None,
     ) -> None:
         self.world = world or World()
-        self.examine, self.exams = examine, list[ExamPoint]()
+        self.examine, self.exams, self.log_to = examine, list[ExamPoint](), log_to
         self.stack, self.examples, self.pad, self.config = stack, examples, pad, config
         self.checkpoints, self.fingerprint, self.progress = checkpoints, fingerprint, progress
         self.device = next(stack.student.parameters()).device.type
         self.plan = plan_steps(examples, config)
-        self.optimizer = torch.optim.AdamW(_groups(stack, config.weight_decay), lr=config.learning_rate)
+        self.optimizer = torch.optim.AdamW(_groups(stack, config.weight_decay), lr=config.learning_rate, fused=True)
         self.precision = choose_precision(config.precision, self.device)
         self.models: dict[str, nn.Module] = {"student": stack.student}
         if stack.features is not None:
@@ -86,6 +88,14 @@ class Trainer:
         self.stack.student.train()
         if self.config.gradient_checkpointing:
             save_memory(self.stack.student)
+        with self._log() as steps:
+            self._go(steps)
+        self.stack.student.eval()
+        if self.config.gradient_checkpointing:
+            self.stack.student.gradient_checkpointing_disable()
+
+    def _go(self, steps: StepLog | None) -> None:
+        """The loop itself."""
         stride = math.ceil(len(self.plan) / CURVE_POINTS)
         while self.step < len(self.plan):
             started = time.perf_counter()
@@ -96,14 +106,22 @@ class Trainer:
             if self.step % stride == 0 or self.step in (1, len(self.plan)):
                 self.curve.append(point)
             self._examine()
+            if steps is not None:
+                steps.add(point, self.exams)
             due = self.step % self.config.checkpoint_every == 0 and self.step < len(self.plan)
             if due and self.world.is_first:
                 self.save()
             note = f"loss {point.total:.3f} · {point.tokens_per_s:,.0f} tokens/s"
             self.progress("train", self.step, len(self.plan), note)
-        self.stack.student.eval()
-        if self.config.gradient_checkpointing:
-            self.stack.student.gradient_checkpointing_disable()
+
+    @contextmanager
+    def _log(self) -> Iterator[StepLog | None]:
+        """The log of steps, where one is kept: the first process writes it."""
+        if self.log_to is None or not self.world.is_first:
+            yield None
+            return
+        with closing(StepLog(self.log_to, after=self.step, tensorboard=self.config.tensorboard)) as steps:
+            yield steps
 
     def _examine(self) -> None:
         """Examine the student where the config asks for it; before a checkpoint, so that a resumed run knows it."""

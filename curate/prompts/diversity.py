@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from curate.prompts.quality import row_fault
 from curate.prompts.results import Metric
 from curate.prompts.scores import quality_score
 from curate.prompts.shares import wilson
+from curate.prompts.sketches import Moments, cluster_counts, effective_number, mean_cosine, moments, spectrum
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,6 +40,11 @@ class Seen:
     are_answers: bool = False
     asked: Sequence[str] = field(default=())
     """The prompts beside a column of answers, where there are any."""
+
+    @cached_property
+    def moments(self) -> Moments:
+        """Of the vectors, worked out once for every metric that needs no more."""
+        return moments(self.vectors)
 
 
 def usable_share(seen: Seen) -> Metric:
@@ -73,50 +80,25 @@ def vendi(seen: Seen) -> Metric:
 
     1 for one prompt repeated, at most min(rows, dimensions) for prompts that share nothing.
     """
-    import numpy as np
-
-    values = eigenvalues(seen.vectors)
-    return Metric(value=float(np.exp(-(values * np.log(values)).sum())) if len(values) else None)
+    values = spectrum(seen.moments)
+    return Metric(value=effective_number(values) if len(values) else None)
 
 
 def effective_rank(seen: Seen) -> Metric:
     """Exp of the entropy of the singular values (Roy and Vetterli 2007): how many directions the set uses."""
-    import numpy as np
-
-    roots = np.sqrt(eigenvalues(seen.vectors))
-    if not len(roots):
-        return Metric(value=None, note="no row has a vector")
-    roots = roots / roots.sum()
-    return Metric(value=float(np.exp(-(roots * np.log(roots)).sum())))
-
-
-def eigenvalues(vectors: np.ndarray) -> np.ndarray:
-    """Eigenvalues above zero of X'X/n, which are those of the similarity matrix K/n; they sum to 1."""
-    import numpy as np
-
-    filled = vectors[np.linalg.norm(vectors, axis=1) > 0].astype(np.float64)
-    if not len(filled):
-        return np.zeros(0)
-    small = filled @ filled.T if len(filled) < filled.shape[1] else filled.T @ filled
-    values = np.linalg.eigvalsh(small / len(filled))
-    values = values[values > 1e-10]
-    return np.asarray(values / values.sum())
+    values = spectrum(seen.moments)
+    return (
+        Metric(value=effective_number(values**0.5)) if len(values) else Metric(value=None, note="no row has a vector")
+    )
 
 
 def cluster_entropy(seen: Seen) -> Metric:
     """Exp of the entropy over clusters of the reference, as a share of the reference's own: 1 spreads like it."""
-    import numpy as np
-
     if seen.reference is None or len(seen.reference) < 20:
         return Metric(value=None, note="needs a reference of 20 rows or more")
     centers = find_centers(seen.reference, min(50, max(2, len(seen.reference) // 10)), seed=seen.seed)
-
-    def spread(vectors: np.ndarray) -> float:
-        counts = np.bincount(top_neighbors(vectors, centers, 1)[1][:, 0], minlength=len(centers))
-        shares = counts[counts > 0] / counts.sum()
-        return float(np.exp(-(shares * np.log(shares)).sum()))
-
-    return Metric(value=spread(seen.vectors) / spread(seen.reference))
+    own = effective_number(cluster_counts(seen.reference, centers))
+    return Metric(value=effective_number(cluster_counts(seen.vectors, centers)) / own)
 
 
 def reference_coverage(seen: Seen) -> Metric:
@@ -155,14 +137,9 @@ def mean_nn_similarity(seen: Seen) -> Metric:
 
 def mean_pairwise_distance(seen: Seen) -> Metric:
     """Mean cosine distance of two prompts, from the length of the mean vector. Blind to duplicates."""
-    import numpy as np
-
-    rows = len(seen.vectors)
-    if rows < 2:
+    if len(seen.vectors) < 2:
         return Metric(value=None, note="needs two rows")
-    total = float((seen.vectors.sum(axis=0, dtype=np.float64) ** 2).sum())
-    own = float((seen.vectors.astype(np.float64) ** 2).sum())
-    return Metric(value=1 - (total - own) / (rows * (rows - 1)), note="blind to duplicates")
+    return Metric(value=1 - mean_cosine(seen.moments), note="blind to duplicates")
 
 
 def distinct_2(seen: Seen) -> Metric:

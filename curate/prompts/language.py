@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 
-from curate.prompts.answers import holds_answers
+from curate.prompts.answers import holds_answers, is_code
 from curate.prompts.forms import fold_lookalikes
 from curate.prompts.lexicon import english_words, foreign_words, wordlist
 from curate.prompts.promptset import TEXT_COLUMNS, PromptSet, find_column, text_of
@@ -88,6 +88,8 @@ def asked_beside(prompts: PromptSet) -> list[str]:
 
 def wrong_language(answer: str, prompt: str) -> str:
     """Why an answer is in the wrong language for its prompt; empty where it is not, or nothing shows."""
+    if is_code(answer.splitlines()):
+        return ""
     given, asked = guess_language(answer)[0] or english_if_shown(answer), guess_language(prompt)[0]
     asked = asked or english_if_shown(prompt)
     alike = given == asked or any({given, asked} <= family for family in MISTAKEN)

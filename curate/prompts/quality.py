@@ -26,6 +26,8 @@ EMPTY_FIELD = re.compile(r"\s*[{\[]\s*(?:\"?\w{1,20}\"?\s*:\s*(?:\"\s*\"|null|\[
 DANGLING = re.compile(r"\b(?:the|an|of|following|my|your|their|our|its|because|whose|and|or)\s*[:…]?$", re.IGNORECASE)
 CUT_OFF = re.compile(r"(?:…|\.\.\.)\s*$")
 LOOP = re.compile(r"^\s*(.{1,12}?)\1{7,}.{0,12}$", re.DOTALL)
+SIGNS = re.compile(r"[()\[\]{}<>+*/=^%&|~$€£\s-]{1,40}")
+"""Brackets and operators that may be the whole of an answer."""
 TOKEN = re.compile(r"\S+")
 SENTENCE_WORDS = 5
 
@@ -85,7 +87,7 @@ def what_is_wrong(text: str, *, short_is_fine: bool = False) -> str:
         return "wrongly decoded characters"
     words = WORD.findall(shown)
     if not words:
-        if short_is_fine and any(letter.isdigit() for letter in shown):
+        if short_is_fine and (any(letter.isdigit() for letter in shown) or SIGNS.fullmatch(shown)):
             return ""
         return "no words" if not any(letter.isalnum() for letter in shown) else no_words(shown)
     if is_placeholder(shown):

@@ -1,7 +1,7 @@
 """How far a prompt set lies from a reference: one function a distance, with the reference fixing every scale.
 
 What a student gets wrong on the reference grows with these, slowly at first and steeply once on-target prompts run
-out (docs/metrics.md); none of them is proportional to it.
+out (docs/student-error.md); none of them is proportional to it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from curate.prompts.domain import domain_scores, held_out_scores
 from curate.prompts.neighbors import top_neighbors
 from curate.prompts.results import Metric
 from curate.prompts.shares import wilson
+from curate.prompts.sketches import Moments, covariance, moments
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,17 +136,21 @@ def sqrt_energy(seen: Compared) -> Metric:
 
 def frechet(seen: Compared) -> Metric:
     """Fréchet distance of two Gaussians (Dowson and Landau 1982), not squared; has a floor in small samples."""
-    import numpy as np
-
     if min(len(seen.vectors), len(seen.reference)) < 2:
         return Metric(value=None, note="needs two rows on each side")
-    one, two = seen.vectors.astype(np.float64), seen.reference.astype(np.float64)
-    first, second = np.cov(one, rowvar=False), np.cov(two, rowvar=False)
+    return Metric(value=frechet_of(moments(seen.vectors), moments(seen.reference)))
+
+
+def frechet_of(one: Moments, two: Moments) -> float:
+    """The Fréchet distance from the moments of two sets of two rows or more."""
+    import numpy as np
+
+    first, second = covariance(one), covariance(two)
     values, axes = np.linalg.eigh(first)
     half = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
     cross = np.sqrt(np.maximum(np.linalg.eigvalsh(half @ second @ half), 0)).sum()
-    gap = ((one.mean(axis=0) - two.mean(axis=0)) ** 2).sum()
-    return Metric(value=root(float(gap + np.trace(first) + np.trace(second) - 2 * cross)))
+    gap = ((one.total / one.rows - two.total / two.rows) ** 2).sum()
+    return root(float(gap + np.trace(first) + np.trace(second) - 2 * cross))
 
 
 def c2st_auc(seen: Compared) -> Metric:

@@ -85,8 +85,39 @@ def _map_chart(legend: Sequence[LegendEntry]) -> Any:  # noqa: ANN401 – an Alt
 
 def similarity_histogram(counts: Sequence[int]) -> Figure | None:
     """How alike each prompt is to its nearest neighbour; none without counts."""
+    total, alike = sum(counts), _from(counts, 0.9)
+    share = _share(alike, total)
+    return _histogram(
+        counts,
+        name="similarity",
+        title="How alike the prompts are",
+        axis="cosine to the nearest neighbour",
+        caption=f"Of {total:,} prompts, {alike:,} ({share}) have a neighbour at a cosine of 0.9 or above.",
+    )
+
+
+def quality_histogram(counts: Sequence[int]) -> Figure | None:
+    """The rows' quality scores; none without counts."""
     total = sum(counts)
-    if not total:
+    low = total - _from(counts, 0.4)
+    return _histogram(
+        counts,
+        name="row-quality",
+        title="How good their surface is",
+        axis="quality score",
+        caption=f"Of {total:,} rows, {low:,} ({_share(low, total)}) have a quality score under 0.4. "
+        "The score reads the surface alone: it knows no meaning, and code and names score lower.",
+    )
+
+
+def _from(counts: Sequence[int], bound: float) -> int:
+    """How many lie in the bins from a bound on."""
+    return sum(count for place, count in enumerate(counts) if place / len(counts) >= bound - 1e-9)
+
+
+def _histogram(counts: Sequence[int], *, name: str, title: str, axis: str, caption: str) -> Figure | None:
+    """Counts in equal bins from 0 to 1; none without counts."""
+    if not sum(counts):
         return None
     width = 1 / len(counts)
     rows: list[Row] = [
@@ -98,28 +129,24 @@ def similarity_histogram(counts: Sequence[int]) -> Figure | None:
         }
         for i, count in enumerate(counts)
     ]
-    alike = sum(count for i, count in enumerate(counts) if i * width >= 0.9 - 1e-9)
     alt = load_altair()
-    axis = alt.Axis(grid=False, values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
+    scale = alt.Axis(grid=False, values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
     chart = (
         alt.Chart(alt.NamedData("rows"), width=PANEL_WIDTH, height=180, autosize=fit_width(alt))
         .mark_bar(color=BLUE)
         .encode(
-            x=alt.X("low:Q", bin="binned", title="cosine to the nearest neighbour", axis=axis),
+            x=alt.X("low:Q", bin="binned", title=axis, axis=scale),
             x2="high:Q",
             y=alt.Y("count:Q", title="prompts", axis=alt.Axis(tickCount=4)),
             description="text:N",
         )
     )  # fmt: skip
-    caption = (
-        f"Of {total:,} prompts, {alike:,} ({format_share(alike / total)}) have a neighbour at a cosine of 0.9 or above."
-    )
     return Figure(
-        name="similarity",
-        title="How alike the prompts are",
+        name=name,
+        title=title,
         caption=caption,
-        panels=(Panel(svg=draw(styled(chart), rows, name="similarity", label=caption)),),
-        headers=("cosine from", "to", "prompts"),
+        panels=(Panel(svg=draw(styled(chart), rows, name=name, label=caption)),),
+        headers=(f"{axis.split(' ')[0]} from", "to", "prompts"),
         rows=tuple((f"{row['low']:.2f}", f"{row['high']:.2f}", f"{row['count']:,}") for row in rows if row["count"]),
     )
 

@@ -6,7 +6,7 @@ from curate.artifact import Value
 from curate.distillation.results import TrainingReport
 from curate.gate import Verdict, worst
 from curate.licenses.decision import Decision
-from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
+from curate.prompts.results import DiversityReport, FilterReport, PromptAnalysis, PromptDecision, ShiftReport
 from curate.report.compare_views import view_comparison
 from curate.report.comparison import Comparison
 from curate.report.markup import render
@@ -65,13 +65,14 @@ def prompts_page(
     shift: ShiftReport | None = None,
     filters: FilterReport | None = None,
     decision: PromptDecision | None = None,
+    analysis: PromptAnalysis | None = None,
 ) -> str:
-    """Are these prompts worth asking? The map, what was dropped, how varied they are, how far from the reference.
+    """Are these prompts worth asking? In short, then the map, what was dropped, how varied they are, how far they lie.
 
     Raises:
         MissingExtra: charts need altair and vl-convert.
     """
-    return render("prompts.html.j2", view=view_prompts(diversity, shift, filters, decision))
+    return render("prompts.html.j2", view=view_prompts(diversity, shift, filters, decision, analysis))
 
 
 def comparison_page(comparison: Comparison) -> str:

@@ -2,11 +2,13 @@
 
 from curate.artifact import Value
 from curate.distillation.results import TrainingReport
+from curate.gate import Finding, settle
 from curate.licenses.decision import Decision
-from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
+from curate.prompts.results import DiversityReport, FilterReport, PromptAnalysis, PromptDecision, ShiftReport
 from curate.report.figures import Figure
 from curate.report.numbers import ABSENT, format_number
 from curate.report.recipe import loss_terms, settings, training_digests
+from curate.report.text_prompts import summary
 from curate.report.text_training import compared_models, domain_rows
 from curate.report.views import (
     MAX_NODES,
@@ -44,14 +46,20 @@ class PromptsView(Value):
     shift: ShiftReport | None = None
     filters: FilterReport | None = None
     decision: PromptDecision | None = None
+    analysis: PromptAnalysis | None = None
+    summary: tuple[tuple[str, tuple[str, ...]], ...] = ()
     sentence: str = ""
     findings: FindingsView | None = None
+    bounds: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    answers: Rows = ()
     dropped: Rows = ()
     diversity_rows: Rows = ()
     shift_rows: Rows = ()
     map: Figure | None = None
     drops: Figure | None = None
     similarity: Figure | None = None
+    quality: Figure | None = None
     clusters: Figure | None = None
     digests: Rows = ()
 
@@ -88,6 +96,7 @@ def view_prompts(
     shift: ShiftReport | None,
     filters: FilterReport | None,
     decision: PromptDecision | None,
+    analysis: PromptAnalysis | None = None,
 ) -> PromptsView:
     """A prompt set, worked out and drawn."""
     from curate.report import charts
@@ -100,17 +109,32 @@ def view_prompts(
         shift=shift,
         filters=filters,
         decision=decision,
+        analysis=analysis,
+        summary=(("as they are", (settle(analysis.findings).value,)), *summary(analysis)) if analysis else (),
         sentence=prompt_sentence(decision) if decision else "",
         findings=view_findings(decision.findings, decision.verdict) if decision else None,
+        bounds=decision.findings if decision else analysis.findings if analysis else (),
+        notes=_notes(diversity, shift, filters),
+        answers=tuple((name, f"{count:,}") for name, count in analysis.answers.items()) if analysis else (),
         dropped=_dropped_rows(filters) if filters else (),
         diversity_rows=metric_rows(diversity.metrics) if diversity else (),
         shift_rows=metric_rows(shift.metrics) if shift else (),
         map=charts.prompt_map(diversity.map, _map_totals(diversity, shift, filters)) if diversity else None,
         drops=charts.drops_by_filter(filters) if filters else None,
         similarity=charts.similarity_histogram(diversity.similarity_histogram) if diversity else None,
+        quality=charts.quality_histogram(diversity.quality_histogram) if diversity else None,
         clusters=charts.cluster_shares(clusters),
         digests=_prompt_digests(diversity, shift, filters, decision),
     )
+
+
+def _notes(
+    diversity: DiversityReport | None, shift: ShiftReport | None, filters: FilterReport | None
+) -> tuple[str, ...]:
+    """What a reader should know of the numbers, and the first lines that could not be read."""
+    told = [*(diversity.notes if diversity else ()), *(shift.notes if shift else ())]
+    told += [*filters.notes, *(f"unreadable: {line}" for line in filters.unreadable[:5])] if filters else []
+    return tuple(dict.fromkeys(told))
 
 
 def _map_totals(diversity: DiversityReport, shift: ShiftReport | None, filters: FilterReport | None) -> dict[str, int]:

@@ -58,7 +58,12 @@ def analysis_text(analysis: PromptAnalysis, *, place: str = "") -> str:
     """The whole analysis: the answer in one screen, then the numbers behind it."""
     unreadable = f", {analysis.rows_unreadable} lines unreadable" if analysis.rows_unreadable else ""
     head = f"{place or 'prompts'}: {analysis.rows:,} rows{unreadable}"
-    lines = [f"{head} – {settle(analysis.findings).value.upper()} as they are", "", *summary(analysis)]
+    lines = [f"{head} – {settle(analysis.findings).value.upper()} as they are", ""]
+    bars = histogram_bars(analysis.diversity.quality_histogram)
+    for name, what in summary(analysis):
+        first, *others = what
+        lines.append(f"  {name:<13}  {first}" + (f"; 0 {bars} 1" if name == "how good" and bars.strip() else ""))
+        lines += [f"  {'':<13}  {other}" for other in others]
     lines += ["", *diversity_text(analysis.diversity)]
     if analysis.shift is not None:
         lines += ["", *shift_text(analysis.shift)]
@@ -70,8 +75,8 @@ def analysis_text(analysis: PromptAnalysis, *, place: str = "") -> str:
     return "\n".join(map(escape_controls, lines)) + "\n"
 
 
-def summary(analysis: PromptAnalysis) -> list[str]:
-    """Five lines: how many, how varied, how far, what is wrong, what to do."""
+def summary(analysis: PromptAnalysis) -> list[tuple[str, tuple[str, ...]]]:
+    """The answer in ten seconds: how many, how varied, how far, how good, what is wrong, what to do."""
     kept = analysis.rows - sum(one.dropped for one in analysis.filters)
     most = sorted((one for one in analysis.filters if one.dropped), key=lambda one: -one.dropped)[:5]
     reasons = ", ".join(f"{one.name} {one.dropped:,}" for one in most)
@@ -83,15 +88,14 @@ def summary(analysis: PromptAnalysis) -> list[str]:
         ("how many", f"{analysis.rows:,} rows; {after}" + (f"; dropped most: {reasons}" if reasons else "")),
         ("how varied", spread_of(analysis.diversity.metrics)),
         ("how far", distance_of(analysis.shift)),
-        ("how good", quality_of(analysis.diversity)),
+        ("how good", quality_of(analysis.diversity.metrics)),
+        *([("answers", answers or "none faulty, none repeated")] if analysis.answers else []),
+        ("what is wrong", rules or "nothing that the policy bounds"),
     ]
-    rows += [("answers", answers or "none empty, refused, cut off, looping or repeated")] if analysis.answers else []
-    rows.append(("what is wrong", rules or "nothing that the policy bounds"))
     advice = list(dict.fromkeys(ADVICE[one.rule] for one in wrong if one.rule in ADVICE))
     if most:
         advice.append("curate filter-prompts drops the rows above, with a reason for each")
-    rows += [("what to do" if not place else "", what) for place, what in enumerate(advice or ["nothing"])]
-    return [f"  {name:<13}  {what}" for name, what in rows]
+    return [*((name, (what,)) for name, what in rows), ("what to do", tuple(advice) or ("nothing",))]
 
 
 def shown(metrics: Mapping[str, Metric], name: str, form: str) -> str:
@@ -119,12 +123,10 @@ def distance_of(shift: ShiftReport | None) -> str:
     return f"sqrt_mmd {shown(shift.metrics, 'sqrt_mmd', '.2f')}{interval}, 0 like the reference; at least {off} off it"
 
 
-def quality_of(report: DiversityReport) -> str:
-    """How good the rows look, in a line with their distribution."""
-    usable = shown(report.metrics, "usable_share", ".1%")
-    mean = shown(report.metrics, "quality", ".2f")
-    bars = f"; 0 {histogram_bars(report.quality_histogram)} 1" if any(report.quality_histogram) else ""
-    return f"{usable} of the rows without a fault; mean quality {mean}{bars}"
+def quality_of(metrics: Mapping[str, Metric]) -> str:
+    """How good the rows look, in a line."""
+    usable, mean = shown(metrics, "usable_share", ".1%"), shown(metrics, "quality", ".2f")
+    return f"{usable} of the rows without a fault; mean quality {mean}"
 
 
 def histogram_bars(counts: Sequence[int]) -> str:

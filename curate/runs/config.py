@@ -10,6 +10,7 @@ from curate.distillation.config import DistillConfig, EvaluationConfig, StudentC
 from curate.distillation.teacher_config import TeacherConfig
 from curate.errors import ConfigError
 from curate.policy import Option
+from curate.prompts.select import Method, Quota
 from curate.safeyaml import read_yaml
 
 OWN_KEYS = ("student", "evaluation", "answers", "teachers")
@@ -39,6 +40,10 @@ class RunConfig(Artifact):
     offline: bool = False
     budget: int = Field(0, ge=0)
     """Select so many prompts, the most telling ones; 0 keeps all."""
+    select: Method = "coverage"
+    """How the budget is filled: the rows that cover most, or those most like the reference by resampling."""
+    quota: Quota = ""
+    """An equal share of the budget for each source or cluster."""
     evaluation: EvaluationConfig = EvaluationConfig()
     student: StudentConfig = StudentConfig()
     baseline: bool = False
@@ -84,6 +89,15 @@ class RunConfig(Artifact):
         """A teacher, or teachers."""
         if bool(self.teacher) == bool(self.teachers):
             raise ValueError("give teacher, or teachers with a share each" + (", not both" if self.teacher else ""))
+        return self
+
+    @model_validator(mode="after")
+    def _selection_has_what_it_needs(self) -> "RunConfig":
+        """Ways to select need a budget; importance needs a reference."""
+        if not self.budget and (self.quota or self.select != "coverage"):
+            raise ValueError("select and quota need a budget")
+        if self.select == "importance" and not self.reference:
+            raise ValueError("select: importance needs a reference")
         return self
 
     @property

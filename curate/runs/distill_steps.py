@@ -30,7 +30,7 @@ def distill(shop: Workshop) -> TrainingReport:
         if shop.config.baseline:
             _teach_baseline(shop, goes_on=goes_on)
             step.add(shop.root / "baseline.json")
-        for name in ("student", "signals", "training.json"):
+        for name in ("student", "signals", "training.json", "steps.jsonl", "tensorboard"):
             if (shop.root / name).exists():
                 step.add(shop.root / name)
         gone = sum(count for one in report.teachers for count in one.dropped.values())
@@ -76,9 +76,9 @@ def _clear(shop: Workshop) -> bool:
     """
     root = shop.root
     paid = {path: path.read_bytes() for path in _paid_answers(shop)}
-    for name in ("student", "signals", "checkpoints", "baseline"):
+    for name in ("student", "signals", "checkpoints", "baseline", "tensorboard"):
         shutil.rmtree(root / name, ignore_errors=True)
-    for name in ("training.json", "baseline.json"):
+    for name in ("training.json", "steps.jsonl", "baseline.json"):
         (root / name).unlink(missing_ok=True)
     for path, content in paid.items():
         with atomic_file(path) as stream:

@@ -34,7 +34,7 @@ def filter_prompt_set(shop: Workshop) -> tuple["PromptSet", FilterReport]:
         "prompts": prompts.sha256,
         "reference": reference.sha256 if reference else "",
         "benchmarks": sha256_text(canonical_json([one.sha256 for one in benchmarks])),
-        "chain": sha256_text(canonical_json([chain, config.budget, column])),
+        "chain": sha256_text(canonical_json([chain, config.budget, config.select, config.quota, column])),
         "policy": policy.digest(),
     }
     if line := shop.trail.reusable("prompts", inputs):
@@ -49,6 +49,8 @@ def filter_prompt_set(shop: Workshop) -> tuple["PromptSet", FilterReport]:
             judge=row_judge(policy) if prompts.licenses or prompts.sources else None,
             store=_vectors(shop),
             budget=config.budget or None,
+            method=config.select,
+            quota=config.quota,
             seed=config.distill.seed,
             policy_chain=policy.prompts.filters,
             policy_sha256=policy.digest(),

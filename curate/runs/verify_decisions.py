@@ -95,8 +95,9 @@ def _check_again(path: Path, decision: Decision, policy: Policy) -> list[str]:
     nodes = decision.lineage.nodes
     if not cards.is_dir() or any(len(node.ref) > LONGEST_KEPT_NAME for node in nodes):
         return []
-    if decision.ref.startswith((".", "/", "~")) or ":\\" in decision.ref:
-        return [f"{path.name}: the teacher is a folder, so its card was not judged again"]
+    for what, ref in (("teacher", decision.ref), ("student's base", decision.case.student_base)):
+        if ref.startswith((".", "/", "~")) or ":\\" in ref:
+            return [f"{path.name}: the {what} is a folder, so its card was not judged again"]
     again = _judge(decision, policy, cards)
     if again is None or _gist(again) != _gist(decision):
         raise TamperedError(f"{path}: the cards in the folder come to {_first_difference(decision, again)}")

@@ -102,12 +102,15 @@ def test_a_run_that_breaks_resumes_to_the_same_losses_bit_for_bit(classroom):
         teach(classroom, config, progress=stop)
     out = classroom.root / "out"
     assert [path.name for path in (out / "checkpoints").iterdir()] == ["step-00000003.safetensors"]
+    assert [line["step"] for line in map(json.loads, (out / "steps.jsonl").open())] == [1, 2, 3, 4, 5]
     asked = []
     resumed = teach(classroom, config, resume=True, progress=lambda stage, done, *_: asked.append((stage, done)))
     assert ("train", 3) not in asked
     assert ("train", 4) in asked
     assert not [stage for stage, _ in asked if stage == "answers"]
     assert [(p.total, p.terms) for p in resumed.curve] == [(p.total, p.terms) for p in whole.curve]
+    logged = [json.loads(line) for line in (out / "steps.jsonl").open()]
+    assert [(line["total"], line["terms"]) for line in logged] == [(p.total, p.terms) for p in whole.curve]
     assert resumed.tokens == whole.tokens
     assert resumed.student_sha256 == whole.student_sha256
     assert resumed.resume_digest() == whole.resume_digest()

@@ -1,6 +1,7 @@
 """Two processes teach the same student as one."""
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,9 +24,24 @@ LAUNCHERS = {
     "accelerate": ["accelerate.commands.launch", "--config_file", str(ROOT / "examples" / "accelerate" / "cpu.yaml")],
 }
 
+NODES = {
+    "torchrun": [
+        "torch.distributed.run",
+        *("--nnodes", "2", "--node_rank", "RANK", "--nproc_per_node", "1"),
+        *("--master_addr", "127.0.0.1", "--master_port", "PORT"),
+    ],
+    "accelerate": [
+        *LAUNCHERS["accelerate"],
+        *("--num_machines", "2", "--num_processes", "2", "--machine_rank", "RANK"),
+        *("--main_process_ip", "127.0.0.1", "--main_process_port", "PORT"),
+    ],
+}
+"""One node's line; two of them stand for two machines on the loopback."""
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_give_the_losses_of_one(classroom, launcher):
+
+@pytest.fixture
+def pair(classroom):
+    """One process's report, and what two processes are told that are to find the same."""
     losses = {"task": 1.0, "kd": 1.0, "feature": 0.5, "attention": 0.1, "balance": "auto"}
     config = make_config(losses=losses, epochs=2, gradient_accumulation=2, checkpoint_every=3)
     alone = distill(
@@ -34,20 +50,11 @@ def test_two_processes_give_the_losses_of_one(classroom, launcher):
     path, out = classroom.root / "config.yaml", classroom.root / "both"
     path.write_text(json.dumps(config.model_dump(mode="json")))
     tickets = ["--teacher", str(classroom.root / "teacher.json"), "--dataset", str(classroom.root / "dataset.json")]
-    command = [
-        sys.executable,
-        "-m",
-        *LAUNCHERS[launcher],
-        "-m",
-        "curate",
-        "distill",
-        str(path),
-        *tickets,
-        "-o",
-        str(out),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+    return alone, out, ["-m", "curate", "distill", str(path), *tickets, "-o", str(out)]
+
+
+def check_both(alone, out):
+    """Two processes' report against one's."""
     both = TrainingReport.read(out / "training.json")
     assert both.machine["processes"] == "2"
     assert both.tokens == alone.tokens
@@ -57,6 +64,42 @@ def test_two_processes_give_the_losses_of_one(classroom, launcher):
         assert ours.terms == pytest.approx(theirs.terms, rel=1e-3)
     assert both.balance == pytest.approx(alone.balance, rel=1e-3)
     assert both.after.kl_to_teacher == pytest.approx(alone.after.kl_to_teacher, rel=0.02)
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_give_the_losses_of_one(pair, launcher):
+    alone, out, command = pair
+    done = subprocess.run(
+        [sys.executable, "-m", *LAUNCHERS[launcher], *command], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    check_both(alone, out)
+
+
+@pytest.mark.parametrize("launcher", NODES)
+def test_two_nodes_of_one_process_each_give_the_losses_of_one(pair, launcher):
+    alone, out, command = pair
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    line = [sys.executable, "-m", *(part.replace("PORT", port) for part in NODES[launcher])]
+    nodes = [
+        subprocess.Popen(
+            [*(part.replace("RANK", rank) for part in line), *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    try:
+        told = [node.communicate(timeout=180)[0] for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
+            node.wait()
+    assert [node.returncode for node in nodes] == [0, 0], told
+    check_both(alone, out)
 
 
 def test_accelerates_cpu_flag_which_starts_one_process_is_refused_and_not_taken_for_two(classroom):

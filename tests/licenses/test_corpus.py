@@ -25,9 +25,9 @@ def disagreements(rows, folder, prefix=""):
     wrong = []
     for row in rows:
         expected = (row.get("acceptable_verdicts") or row["verdict"]).split(";")
-        started = time.perf_counter()
+        started = time.process_time()
         verdict = check_license(prefix + row["repo_id"], policy=policy, source=source, today=TODAY).verdict.value
-        assert time.perf_counter() - started < 2, row["repo_id"]
+        assert time.process_time() - started < 2, row["repo_id"]
         if verdict not in expected:
             wrong.append((row["repo_id"], verdict, expected))
     return wrong

@@ -1,7 +1,9 @@
 """What must hold on the larger real data; skipped where it is not."""
 
+import importlib
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +12,11 @@ from curate.gate import Verdict
 from curate.policy import load_policy
 from curate.prompts.analyze import analyze_prompts, judge_prompts
 from curate.prompts.embed import load_embedder
-from curate.prompts.filters import filter_prompts
 from curate.prompts.promptset import PromptSet
 from curate.prompts.reading import read_prompts
 from curate.prompts.results import FilterReport, PromptDecision
+
+BENCH = Path(__file__).parents[2] / "bench"
 
 
 def test_out_of_scope_queries_are_told_from_in_scope_ones(corpus: Path) -> None:
@@ -33,22 +36,38 @@ def test_out_of_scope_queries_are_told_from_in_scope_ones(corpus: Path) -> None:
     assert above >= 0.92
 
 
-def test_the_pool_is_filtered_with_high_recall(corpus: Path) -> None:
-    import csv
-
+@pytest.fixture
+def mixed_pool(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The bench over the pool with injected faults, and the pool."""
     place = corpus / "prompts" / "mixed_pool"
     if not place.is_dir():
         pytest.skip("the corpus has no mixed_pool")
-    prompts = read_prompts(place / "pool.jsonl").take(range(8000))
-    _, report = filter_prompts(
-        prompts, chain={name: {} for name in ("garbage", "pii", "injection", "language", "length")}
-    )
+    monkeypatch.syspath_prepend(str(BENCH))
+    bench = importlib.import_module("mixed_pool")
+    return bench, bench.Pool(place)
+
+
+def test_every_filter_alone_meets_every_bar_on_the_pool_with_injected_faults(mixed_pool: Any) -> None:
+    bench, pool = mixed_pool
+    lines = bench.measure(pool)
+    asked = [line for line in lines if line[3] is not None]
+    assert len(asked) > 30
+    assert [line for line in asked if not bench.holds(*line[2:])] == []
+
+
+def test_the_whole_chain_loses_no_row_and_keeps_hardly_a_fault_that_its_filters_look_for(mixed_pool: Any) -> None:
+    bench, pool = mixed_pool
+    kept, report = pool.run(pool.policy.prompts.filters)
+    assert sorted([*kept.ids, *(drop.id for drop in report.drops)]) == sorted(pool.prompts.ids)
     gone = {drop.id for drop in report.drops}
-    here = set(prompts.ids)
-    for kind in ("pii", "prompt_injection", "non_english", "very_long", "empty", "emoji_only", "garbage"):
-        with (place / "pool_truth.csv").open(encoding="utf-8") as stream:
-            rows = [row["row_id"] for row in csv.DictReader(stream) if row["kind"] == kind and row["row_id"] in here]
-        assert np.mean([row in gone for row in rows]) >= 0.9, kind
+    bars = {(name, kind): bar for name, kinds in bench.FOUND.items() for kind, bar in kinds.items() if bar is not None}
+    missed = {
+        place: found
+        for place, bar in bars.items()
+        if (found := pool.recall(place[1], gone, paired=place[0] in bench.PAIRED)) < bar
+    }
+    assert missed == {}
+    assert pool.run(pool.policy.prompts.filters)[0].ids == kept.ids
 
 
 def judged(prompts: PromptSet, reference: PromptSet) -> PromptDecision:
@@ -85,26 +104,3 @@ def test_narrow_and_far_sets_are_denied_by_name_and_a_broad_one_passes(corpus: P
     far = judged(read_prompts(far_path).take(range(600)), reference)
     assert far.verdict is Verdict.DENY
     assert "too-far" in {one.rule for one in far.findings if one.verdict is Verdict.DENY}
-
-
-def test_semantic_finds_the_pairs_above_its_bound_and_keeps_contrasts(corpus: Path) -> None:
-    place = corpus / "prompts" / "mixed_pool"
-    if not place.is_dir():
-        pytest.skip("the corpus has no mixed_pool")
-    prompts = read_prompts(place / "pool.jsonl")
-    vectors = load_embedder("default").encode(prompts.texts)
-    _, report = filter_prompts(prompts, chain={"semantic": {"number_guard": False}})
-    gone = {drop.id for drop in report.drops}
-    first, second = (np.concatenate(side) for side in zip(*all_pairs(vectors, 0.92), strict=True))
-    found = [prompts.ids[a] in gone or prompts.ids[b] in gone for a, b in zip(first, second, strict=True)]
-    assert np.mean(found) >= 0.99
-
-
-def all_pairs(vectors: np.ndarray, threshold: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every pair at or above a cosine, by exact search."""
-    pairs = []
-    for start in range(0, len(vectors), 2000):
-        one, two = np.nonzero(vectors[start : start + 2000] @ vectors.T >= threshold)
-        above = two > one + start
-        pairs.append((one[above] + start, two[above]))
-    return pairs

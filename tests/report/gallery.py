@@ -13,6 +13,7 @@ from .values import (
     denied_decision,
     diversity_report,
     filter_report,
+    prompt_analysis,
     prompt_decision,
     shift_report,
     training_report,
@@ -53,10 +54,12 @@ def gallery(hostile: str = "") -> dict[str, str]:
         StepLine(name="license", status="ok", wall_s=0.1),
         StepLine(name="distill", status="ok", wall_s=94.2, note=hostile or "240 steps"),
     ]
+    analysis = prompt_analysis(hostile)
     named = denied_decision().model_copy(update={"ref": hostile} if hostile else {})
     return {
         "decision": decision_page(named),
         "decisions": decisions_page([named, allowed_decision()], [("acme/lost", hostile or "no such repository")]),
+        "analysis": prompts_page(analysis.diversity, shift_report(), filter_report(), None, analysis),
         "prompts": prompts_page(
             diversity_report(hostile=hostile), shift_report(), filter_report(hostile), prompt_decision(Verdict.REVIEW)
         ),

@@ -17,7 +17,7 @@ from .values import HOSTILE, diversity_report, filter_report, shift_report
 
 playwright = pytest.importorskip("playwright.sync_api")
 
-NAMES = ("decision", "decisions", "prompts", "run", "denied-run", "comparison")
+NAMES = ("decision", "decisions", "analysis", "prompts", "run", "denied-run", "comparison")
 WIDTHS = {"phone": 390, "desk": 1440}
 PAPER = 680
 """Pixels of an A4 sheet between its margins."""

@@ -5,7 +5,14 @@ import pytest
 from curate.distillation.results import LossPoint, Quality
 from curate.prompts.results import Cluster, FilterReport, Sample
 from curate.report import charts_training
-from curate.report.charts import MAP_POINTS, cluster_shares, drops_by_filter, prompt_map, similarity_histogram
+from curate.report.charts import (
+    MAP_POINTS,
+    cluster_shares,
+    drops_by_filter,
+    prompt_map,
+    quality_histogram,
+    similarity_histogram,
+)
 from curate.report.charts_training import footprint_bars, loss_curves, quality_bars
 from curate.report.figures import OTHER, group_legend, spread
 from curate.report.recipe import loss_terms, quality_sentence
@@ -21,6 +28,8 @@ def test_nothing_to_draw_is_no_figure():
     assert prompt_map((Sample(x=float("nan"), y=0, text="a", group="kept"),)) is None
     assert similarity_histogram((0,) * 20) is None
     assert similarity_histogram(()) is None
+    assert quality_histogram(()) is None
+    assert quality_histogram((0,) * 20) is None
     assert cluster_shares(()) is None
     assert loss_curves(()) is None
     assert quality_bars({"after": Quality()}) is None
@@ -43,6 +52,17 @@ def test_a_large_map_is_sampled_for_drawing_and_counted_whole():
     assert Page(figure.panels[0].svg).tags.count("title") <= MAP_POINTS
     assert "6,000 prompts" in figure.caption
     assert sum(entry.count or 0 for entry in figure.legend) == 6000
+
+
+def test_the_quality_chart_counts_every_bin_and_tells_how_many_are_low():
+    counts = (5, 0, 0, 0, 0, 0, 0, 2, 3, *(0,) * 10, 10)
+    figure = quality_histogram(counts)
+    assert figure is not None
+    assert "Of 20 rows, 7 (" in figure.caption
+    assert figure.rows == (
+        ("0.00", "0.05", "5"), ("0.35", "0.40", "2"), ("0.40", "0.45", "3"), ("0.95", "1.00", "10"),
+    )  # fmt: skip
+    assert "10 prompts between 0.95 and 1.00" in Page(figure.panels[0].svg).text
 
 
 def test_a_rare_group_is_drawn_all_the_same():

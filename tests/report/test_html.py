@@ -14,6 +14,7 @@ from curate.gate import Evidence, Finding, Verdict
 from curate.licenses.decision import Lineage, LineageLink, LineageNode
 from curate.prompts.results import Metric
 from curate.report.html import StepLine, decision_page, prompts_page, run_page
+from curate.report.text_prompts import summary
 from curate.report.views import view_findings, view_tree
 
 from .pages import Page, assert_self_contained
@@ -23,6 +24,7 @@ from .values import (
     denied_decision,
     diversity_report,
     filter_report,
+    prompt_analysis,
     prompt_decision,
     shift_report,
     training_report,
@@ -124,10 +126,47 @@ def test_a_prompts_page_is_self_contained_and_counts_all():
     assert page.text.count("I lost my card") > 20
 
 
+def test_an_analysis_page_says_the_same_as_the_text_in_its_first_lines():
+    analysis = prompt_analysis()
+    shown = prompts_page(analysis.diversity, None, filter_report(), None, analysis)
+    page = assert_self_contained(shown)
+    for name, what in summary(analysis):
+        assert name in page.text
+        assert all(line in page.text for line in what)
+    assert page.text.index("In short") < page.text.index("Map of prompts")
+    assert "usable_share is 0.84; the policy wants at least 0.9" in page.text
+    assert "against the rows as they are" in page.text
+    assert "deny" in page.text
+
+
+def test_a_prompts_page_shows_the_faults_of_answers_and_draws_the_quality_of_the_rows():
+    analysis = prompt_analysis()
+    page = assert_self_contained(prompts_page(analysis.diversity, None, filter_report(), None, analysis))
+    assert "Faults of the answers" in page.text
+    assert "refused27" in page.text.replace("\n", "")
+    assert "Of 200 rows, 5 (2.5 %) have a quality score under 0.4" in page.text
+    plain = assert_self_contained(prompts_page(diversity_report()))
+    assert "Faults of the answers" not in plain.text
+
+
+def test_a_prompts_page_shows_each_note_once_and_the_lines_that_could_not_be_read():
+    report = filter_report().model_copy(update={"notes": ("said twice",), "unreadable": ("line 7: not JSON",)})
+    shift = shift_report().model_copy(update={"notes": ("the reference has 60 rows", "said twice")})
+    page = assert_self_contained(prompts_page(diversity_report(), shift, report))
+    assert "31% of the rows have a twin" in page.text
+    assert "the reference has 60 rows" in page.text
+    assert page.text.count("said twice") == 1
+    assert "unreadable: line 7: not JSON" in page.text
+    without = diversity_report().model_copy(update={"notes": ()})
+    assert 'aria-label="Notes on the prompts"' not in prompts_page(without)
+
+
 def test_a_prompts_page_takes_what_there_is():
     assert_self_contained(prompts_page(diversity_report()))
     assert_self_contained(prompts_page(None, None, filter_report()))
-    bare = diversity_report().model_copy(update={"map": (), "similarity_histogram": (), "clusters": (), "metrics": {}})
+    bare = diversity_report().model_copy(
+        update={"map": (), "similarity_histogram": (), "quality_histogram": (), "clusters": (), "metrics": {}}
+    )
     page = assert_self_contained(prompts_page(bare))
     assert "svg" not in page.tags
 

@@ -16,6 +16,7 @@ from curate.prompts.results import (
     FilterCount,
     FilterReport,
     Metric,
+    PromptAnalysis,
     PromptDecision,
     Sample,
     ShiftReport,
@@ -175,8 +176,34 @@ def diversity_report(rows: int = 200, hostile: str = "") -> DiversityReport:
         },
         clusters=tuple(Cluster(words=w, share=s) for w, s in zip(clusters, (0.4, 0.3, 0.2, 0.1), strict=True)),
         similarity_histogram=(0, 0, 0, 1, 2, 4, 9, 14, 19, 22, 25, 27, 24, 19, 13, 9, 6, 3, 2, 1),
+        quality_histogram=(3, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4, 6, 8, 9, 12, 15, 19, 24, 33, 60),
+        notes=(hostile or "31% of the rows have a twin (cosine ≥ 0.95), which mean_pairwise_distance cannot see",),
         map=prompt_samples(rows, hostile),
         wall_s=1.25,
+    )
+
+
+def prompt_analysis(hostile: str = "") -> PromptAnalysis:
+    """What analyze-prompts says of some two hundred answers."""
+    low = Finding(
+        rule="low-quality", subject="prompts", verdict=Verdict.DENY,
+        message=hostile or "usable_share is 0.84; the policy wants at least 0.9",
+    )  # fmt: skip
+    metrics = {
+        "vendi": Metric(value=41.7, low=38.2, high=44.9),
+        "cluster_entropy": Metric(value=0.91),
+        "reference_coverage": Metric(value=0.97),
+        "mean_nn_similarity": Metric(value=0.61),
+        "usable_share": Metric(value=0.84),
+        "quality": Metric(value=0.88),
+    }
+    return PromptAnalysis(
+        rows=200,
+        diversity=diversity_report(200, hostile).model_copy(update={"metrics": metrics}),
+        filters=filter_report().filters,
+        answers={"empty": 2, "refused": 27, "cut off": 3, "looping": 0},
+        findings=(low,),
+        policy_sha256=SHA["policy"],
     )
 
 

@@ -130,6 +130,25 @@ def test_only_gates_trains_nothing(tmp_path):
     assert verify_run(folder).finished
 
 
+def test_a_run_file_says_how_its_budget_is_filled_and_another_way_is_filtered_anew(tmp_path):
+    first = run_example("run.yaml", tmp_path, *QUICK, "budget=120", "quota=cluster", only_gates=True)
+    folder = only_folder(tmp_path)
+    report = json.loads((folder / "filter.json").read_text())
+    assert report["filters"][-1]["options"] == {"rows": 120, "method": "coverage", "quota": "cluster"}
+    assert report["rows_kept"] == 120
+    ways = ("budget=120", "select=importance")
+    again = run_example("run.yaml", tmp_path, *QUICK, *ways, only_gates=True, resume=folder)
+    report = json.loads((folder / "filter.json").read_text())
+    assert report["filters"][-1]["options"] == {"rows": 120, "method": "importance", "quota": ""}
+    assert [step.status for step in first.record.steps if step.name == "prompts"] == ["ok"]
+    assert [step.status for step in again.record.steps if step.name == "prompts"][-1] == "ok"
+
+
+def test_importance_in_a_run_file_without_a_reference_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="importance needs a reference"):
+        run_example("run.yaml", tmp_path, "budget=10", "select=importance", "reference=")
+
+
 def test_an_interrupted_run_is_closed_as_such(tmp_path):
     def interrupt(text):
         if text.startswith("prompts: allow"):
@@ -153,6 +172,9 @@ def test_an_interrupted_run_is_closed_as_such(tmp_path):
         ("filters.off_domain.quantile=0.999", PolicyError, "looser"),
         ("teacher=", ConfigError, "teacher"),
         ("distill.student={}", ConfigError, "top level"),
+        ("quota=cluster", ConfigError, "need a budget"),
+        ("select=importance", ConfigError, "need a budget"),
+        ("select=luck", ConfigError, "select"),
     ],
 )
 def test_what_is_wrong_in_a_run_file_is_said_before_anything_slow(tmp_path, assignment, error, why):
