@@ -62,8 +62,9 @@ def strings(value):
             yield from strings(one)
 
 
-def shown(form, text):
+def check_shown(form, text):
     """Hold an output to what its reader needs."""
+    assert text.strip()
     if form == "html":
         assert_self_contained(text)
         assert not hidden(text)
@@ -106,7 +107,7 @@ def test_a_hostile_card_is_text_in_every_format(curate, tmp_path, form, payload)
     code, out = curate("check-license", *asked, "--cards", tmp_path / "cards", "--offline", "-f", form)
     assert code in (3, 4, 5)
     assert "acme/x" in out.replace("\\/", "/")
-    shown(form, out)
+    check_shown(form, out)
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
@@ -125,9 +126,9 @@ def test_hostile_prompts_are_text_in_every_report(curate, tmp_path, form):
     rows += [{"prompt": f"what is the fee for card number {i}", "license": "mit", "id": str(i)} for i in range(6)]
     lines = [json.dumps(row) for row in rows] + [f'{{"prompt": "{payload}' for payload in PAYLOADS.values()]
     (tmp_path / "p.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    shown(form, curate("-q", "analyze-prompts", "p.jsonl", "-f", form)[1])
-    shown(form, curate("filter-prompts", "p.jsonl", "--filter", "exact", "--filter", "license", "-f", form)[1])
-    shown(form, curate("-q", "compare", "p.jsonl", "p.jsonl", "-f", form)[1])
+    check_shown(form, curate("-q", "analyze-prompts", "p.jsonl", "-f", form)[1])
+    check_shown(form, curate("filter-prompts", "p.jsonl", "--filter", "exact", "--filter", "license", "-f", form)[1])
+    check_shown(form, curate("-q", "compare", "p.jsonl", "p.jsonl", "-f", form)[1])
 
 
 @pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS)
@@ -146,6 +147,6 @@ def test_no_cell_of_a_csv_is_a_formula(curate, tmp_path, payload):
 
 def test_hostile_text_is_text_in_pages_of_runs_and_comparisons():
     payload = " ".join(PAYLOADS.values())
-    shown("html", gallery(payload)["run"])
-    shown("html", comparison_page(comparison(payload)))
-    shown("text", training_text(training_report(hostile=payload)))
+    check_shown("html", gallery(payload)["run"])
+    check_shown("html", comparison_page(comparison(payload)))
+    check_shown("text", training_text(training_report(hostile=payload)))
