@@ -14,7 +14,7 @@ from curate.distillation.config import (
     StudentConfig,
 )
 from curate.policy import Policy, Waiver, load_policy
-from curate.runs.config import RunConfig
+from curate.runs.config import OWN_KEYS, RunConfig
 from curate.runs.workshop import SMOLLM2, demo_folder, package_folder
 
 DemoTeacher = Literal["embedded", "smollm2"]
@@ -64,7 +64,7 @@ def demo_config(teacher: DemoTeacher) -> RunConfig:
             **shared,
             "student": distill.student,
             "evaluation": distill.evaluation,
-            "distill": distill.model_dump(exclude={"student", "evaluation", "answers"}),
+            "distill": distill.model_dump(exclude=set(OWN_KEYS)),
         }
     )
 
