@@ -15,8 +15,10 @@ from curate.errors import MissingExtra
 
 ROOT = Path(__file__).parents[2]
 STARTED = """
-import sys
+import signal, sys
 from curate.__main__ import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 class Tells:
     def find_spec(self, name, path=None, target=None):
@@ -26,7 +28,10 @@ class Tells:
 sys.meta_path.insert(0, Tells())
 main()
 """
-"""The command, with a line on standard output once its first import begins."""
+"""The command, with a line on standard output once its first import begins.
+
+A shell starts what runs in the background with SIGINT ignored, and the tests may be run there.
+"""
 
 
 def call(*words, **environment):

@@ -15,6 +15,10 @@ from curate.runs.verify import verify_run
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+LISTENS = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from curate.__main__ import main; main()"
+)
+"""The command; a shell starts what runs in the background with SIGINT ignored, and the tests may be run there."""
 
 
 def curate(*words, **options):
@@ -125,7 +129,7 @@ def test_a_changed_run_is_exit_7_and_a_strange_folder_exit_5(tmp_path):
 
 
 def test_ctrl_c_is_exit_130_and_leaves_a_whole_folder(tmp_path):
-    words = [sys.executable, "-m", "curate", "run", "examples/run.yaml", "--root", str(tmp_path)]
+    words = [sys.executable, "-c", LISTENS, "run", "examples/run.yaml", "--root", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [*words, "--set", "distill.epochs=500"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
