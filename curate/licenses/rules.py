@@ -55,9 +55,9 @@ def _recalled(facts: LicenseFacts) -> str:
 
 
 def missing_license(member: Member, bench: Bench) -> Iterator[Finding]:
-    """No license, or a value that is none: silence is no grant."""
+    """No license, or a value that is none: silence is no grant. A ``license_name`` alone counts only if it forbids."""
     card = member.card
-    if card is None or bench.license_claims(card):
+    if card is None or (bench.license_claims(card) and any(claim.text for claim in card.licenses)):
         return
     written = [claim for claim in card.licenses if claim.raw not in ("", "null", "~")]
     evidence = [claim_evidence(card, claim) for claim in written[:3]] or [
