@@ -85,7 +85,7 @@ def load_ground(name: str) -> Ground:
     file = AnswerFile(ground.folder / f"answers-{fingerprint[:12]}.jsonl", fingerprint)
     ids, prompts = [row.id for row in rows], [row.prompt for row in rows]
     answers = ask_teacher(ground.teacher, ground.encoder, ids, prompts, file, progress=tell)
-    encoded = ground.encoder.encode(ids, prompts, [answers[row.id] for row in rows])
+    encoded = ground.encoder.encode(ids, prompts, [answers[row.id].text for row in rows])
     ground.examples = {example.id: example for example in encoded}
     asked_only = {row.id for row in ground.test}
     taught = [ground.examples[name] for name in ids if name not in asked_only]
@@ -94,7 +94,7 @@ def load_ground(name: str) -> Ground:
         ground.folder / f"top-{mark[:12]}", mark, taught, ground.teacher, pad=ground.encoder.pad, top_k=TOP_K,
         progress=tell,
     )  # fmt: skip
-    ground.accuracy = float(np.mean([answers[row.id] == row.intent for row in ground.test]))
+    ground.accuracy = float(np.mean([answers[row.id].text == row.intent for row in ground.test]))
     return ground
 
 

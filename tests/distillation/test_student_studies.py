@@ -1,5 +1,6 @@
 """The arithmetic under the studies of students in bench/: equal tokens, intervals, formulas."""
 
+import dataclasses
 import importlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 def bench():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(BENCH))
-        names = ("students", "shift_fits", "narrow_students")
+        names = ("grounds", "students", "shift_fits", "narrow_students")
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
 
 
@@ -82,3 +83,14 @@ def test_each_formula_fits_its_own_curve_and_not_the_others(bench):
     low, high = bench.shift_fits.r2_intervals(points, "log", draws=20)["linear in share"]
     assert low == pytest.approx(high)
     assert low == pytest.approx(log["linear in share"])
+
+
+def test_the_ground_that_ships_is_asked_and_encoded_and_its_teacher_names_most_intents(bench, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    whole = bench.grounds.quick_ground()
+    part = dataclasses.replace(whole, pool=whole.pool[:40], test=whole.test[:40])
+    monkeypatch.setattr(bench.grounds, "quick_ground", lambda: part)
+    ground = bench.grounds.load_ground("quick")
+    assert set(ground.examples) == {row.id for row in (*part.pool, *part.test)}
+    assert ground.accuracy > 0.6
+    assert ground.cache is not None
