@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @output_option
 @click.pass_obj
 def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) -> int:  # noqa: ANN401 – click's own values
-    r"""Two prompt sets or two runs, side by side: what differs in metrics, verdicts, students and configuration.
+    """Two prompt sets or two runs, side by side: what differs in metrics, verdicts, students and configuration.
 
     A and B are two run folders, or two prompt files (or what analyze-prompts -f json wrote). Numbers of two embedders
     are not compared. Exit 0 whatever differs; 7 if a run folder is not what was recorded.
@@ -33,7 +33,7 @@ def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) ->
     \b
     curate compare examples/prompts.jsonl examples/narrow.jsonl
     curate compare reports/before reports/after -f html -o compare.html
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.runs.compare import compare_analyses, compare_runs, is_run
 
     kinds = {is_run(Path(a)), is_run(Path(b))}

@@ -84,8 +84,9 @@ def check_license(  # noqa: PLR0917 – click passes them by name
 ) -> int:
     """May this model teach? Allow (0), deny (3) or review (4), with the evidence.
 
-    \b
     REF is owner/name[@revision], a folder, dataset:owner/name, api:provider/model or embedded.
+
+    \b
     curate check-license google/flan-t5-base
     curate check-license api:openai/gpt-4o my/model -f jsonl
     """  # noqa: D301 – click reads the escape

@@ -73,7 +73,11 @@ def analyze_prompts(
     """Measure how varied FILE is, how far it lies from a reference, and what is wrong with it.
 
     FILE is JSONL, CSV or Parquet, a folder of these, or hf:owner/name[@revision][:split].
-    """
+
+    \b
+    curate analyze-prompts examples/prompts.jsonl --reference examples/reference.jsonl
+    curate analyze-prompts examples/prompts.jsonl -f html -o prompts.html
+    """  # noqa: D301 – click reads the escape
     from curate.cli.progress import Reporter
     from curate.policy import load_policy
 
@@ -147,7 +151,11 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
 
     FILE is JSONL, CSV or Parquet, a folder of these, or hf:owner/name[@revision][:split]. The report goes to standard
     output; the rows go where -o and --dropped say.
-    """
+
+    \b
+    curate filter-prompts examples/prompts.jsonl -o kept.jsonl --dropped dropped.jsonl
+    curate filter-prompts examples/prompts.jsonl --filter exact --filter near:jaccard_at_least=0.9 --dry-run
+    """  # noqa: D301 – click reads the escape
     from curate.cli.progress import Reporter
     from curate.policy import load_policy
 

@@ -49,8 +49,12 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
     """All of it, gated: license, prompts, distillation, report, into a run folder that proves it.
 
     Exit 3 if a gate denies, 4 if a person must look; either way the folder holds the whole trail and nothing was
-    trained. Example: curate run examples/run.yaml
-    """
+    trained.
+
+    \b
+    curate run examples/run.yaml
+    curate run examples/run.yaml --only-gates --set distill.epochs=2
+    """  # noqa: D301 – click reads the escape
     from curate.policy import policy_names
     from curate.runs.config import read_run_config
     from curate.runs.pipeline import run_pipeline

@@ -44,16 +44,16 @@ def waive(
     offline: bool,
     case: "Case",
 ) -> int:
-    r"""Sign a dated waiver of what a rule found about REF into a policy file.
+    """Sign a dated waiver of what a rule found about REF into a policy file.
 
     The waiver carries the digest of the finding and holds for that very finding, so give the case as in check-license;
     with --student-base, findings about that base can be waived too. Exit 5 if there is nothing to waive
     today, 3 if the rule denies and the policy does not list it under waivable_denials.
 
     \b
-    curate waive example/no-license --rule missing-license --reason "asked the owner: MIT, mail of 2 May" \
+    curate waive example/no-license --rule missing-license --reason "asked the owner: MIT, mail of 2 May" \\
         --signed-by "Ada Example" --until 2027-04-30 -p my-policy.yaml
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.licenses.check import embedded_folder
     from curate.licenses.sources import make_source
     from curate.report.text_license import render_decision

@@ -106,7 +106,8 @@ def judge_licenses(shop: Workshop) -> Decision:
             shop.say(_decision_line("teachers together", decisions[DECISION]))
         for path in source.write(shop.root / "cards", today=shop.today):
             step.add(path)
-        step.message = "; ".join(f"{name.removesuffix('.json')}: {one.verdict}" for name, one in decisions.items())
+        said = {DECISION: "teacher" if len(refs) == 1 else "together", "base_decision.json": "base"}
+        step.message = "; ".join(f"{said.get(name, one.ref)}: {one.verdict}" for name, one in decisions.items())
         for one in decisions.values():
             refuse(one.ref, one.verdict, one.findings)
         for place, (_, endpoint) in zip(files, teachers_of(config), strict=True):
