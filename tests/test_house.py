@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,26 @@ def test_every_command_has_help_a_summary_and_a_mention_in_the_readme(name):
     assert command(name).help
     assert SUMMARIES[name]
     assert f"curate {name}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_help_of_a_command_ends_with_examples_that_it_takes(name):
+    asked = command(name)
+    shown = asked.get_help(click.Context(asked, info_name=f"curate {name}", max_content_width=100))
+    assert "\\b" not in shown
+    lines = re.sub(r"\\\n\s*", "", shown.split("Options:")[0]).splitlines()
+    examples = [line.strip() for line in lines if line.strip().startswith("curate ")]
+    assert any(line.split()[1] == name for line in examples)
+    for line in examples:
+        words = shlex.split(line.split(" > ")[0])
+        other = command(words[1])
+        other.make_context(words[1], words[2:], resilient_parsing=True)
+        unknown = [word for word in words[2:] if word.startswith("-") and not takes(other, word)]
+        assert unknown == [], line
+
+
+def takes(asked, word):
+    return any(word.split("=")[0] in option.opts for option in asked.params)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -59,7 +59,8 @@ def with_interval(name: str, metric: Metric) -> str:
     spell = spelling(name)
     if metric.low is None or metric.high is None:
         return spell(metric.value)
-    return f"{spell(metric.value)} ({spell(metric.low)} to {spell(metric.high)})"
+    low, high = (spell(bound).removesuffix(" %") for bound in (metric.low, metric.high))
+    return f"{spell(metric.value)} ({low} to {high})"
 
 
 def _signed(pair: MetricPair) -> str:

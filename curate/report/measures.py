@@ -23,17 +23,17 @@ MEANS = {
     "cluster_entropy": "spread over the reference's topics, 1 like the reference",
     "reference_coverage": "how near the reference's rows find a prompt, 1 like among themselves",
     "mean_nn_similarity": "cosine to the nearest other prompt",
-    "effective_rank": "directions the set uses",
-    "distinct_2": "different word pairs",
+    "effective_rank": "independent directions the set uses",
+    "distinct_2": "share of word pairs that are different",
     "compression_ratio": "greater is more repetitive",
-    "mean_pairwise_distance": "blind to duplicates",
+    "mean_pairwise_distance": "how unlike two prompts are on average; blind to duplicates",
     "usable_share": "rows in which no row check finds a fault",
     "quality": "mean score of the rows' surface, 0 to 1",
     "sqrt_mmd": "0 like the reference",
     "off_target_share": "least share off the reference",
     "c2st_auc": "0.5 cannot be told apart, 1 always",
     "sqrt_energy": "0 like the reference",
-    "frechet": "has a floor in small samples",
+    "frechet": "0 like the reference; never 0 in small samples",
     "prdc_precision": "prompts near some reference row",
     "prdc_coverage": "reference rows with a prompt near",
 }
@@ -55,4 +55,4 @@ def spelling(name: str) -> Spell:
 def meaning(name: str, note: str = "") -> str:
     """What a number says, and what was noted when it was taken."""
     told = MEANS.get(name, "")
-    return "; ".join(part for part in dict.fromkeys((told, note)) if part)
+    return "; ".join(part for part in (told, note) if part and (part is told or part not in told))

@@ -180,4 +180,4 @@ def _interval(name: str, metric: Metric) -> str:
     if metric.low is None or metric.high is None:
         return ABSENT
     spell = spelling(name)
-    return f"{spell(metric.low)} to {spell(metric.high)}"
+    return f"{spell(metric.low).removesuffix(' %')} to {spell(metric.high)}"

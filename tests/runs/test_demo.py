@@ -33,7 +33,13 @@ def test_the_demo_runs_whole_and_what_it_leaves_verifies(tmp_path, capsys):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     told = done.stdout
-    for part in ("DENY   demo/mit-over-llama", "REVIEW HuggingFaceTB/", "ALLOW  embedded", "prompts: allow", "without KD"):
+    for part in (
+        "DENY   demo/mit-over-llama",
+        "REVIEW HuggingFaceTB/",
+        "ALLOW  embedded",
+        "prompts: allow",
+        "without KD",
+    ):
         assert part in told
     (folder,) = tmp_path.iterdir()
     assert f"prove:  curate verify-run {folder}" in told
