@@ -69,6 +69,34 @@ def test_what_only_posix_has_stands_in_one_place(module):
     assert found <= ({"fcntl"} if module.name == "lock.py" else set())
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_text_is_read_and_written_as_utf_8_and_a_line_ends_the_same_everywhere(module):
+    assert [line for line, call in opened(module) if "encoding" not in call] == []
+    writes = [
+        line for line, call in opened(module) if call.get("mode", "r")[0] in "wax" and call.get("newline") != "\n"
+    ]
+    assert writes == [], "on Windows a text file that is written so ends its lines otherwise"
+
+
+def opened(module):
+    """Line and arguments of every call that opens a text file by ``open``, ``Path`` or ``tempfile``."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
+        if name not in ("open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile", "fdopen"):
+            continue
+        told = {key.arg: key.value.value for key in node.keywords if isinstance(key.value, ast.Constant)}
+        modes = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        if isinstance(node.func, ast.Name) and name == "write_text":
+            continue  # our own, from curate.artifact
+        if name == "open" and node.args and not modes:
+            continue  # a ticket, a descriptor, an archive
+        mode = told.get("mode", modes[-1] if modes else "r" if name != "NamedTemporaryFile" else "w+b")
+        if "b" not in mode and name != "read_text":
+            yield node.lineno, {**told, "mode": "w" if name == "write_text" else mode}
+        elif name == "read_text":
+            yield node.lineno, told
+
+
 def test_every_error_stands_in_the_tree_with_its_exit_code():
     tree = errors.__doc__ or ""
     for name, kind in inspect.getmembers(errors, inspect.isclass):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import emit, format_option, output_option, policy_option
+from curate.cli.options import emit, format_option, output_option, policy_option, reference_options
 
 if TYPE_CHECKING:
     from curate.prompts.results import PromptAnalysis
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--reference", metavar="FILE", help="Prompts of the target task, for the shift of prompt files.")
-@click.option("--embedder", metavar="SPEC", help="For prompt files: default, minilm, a folder, owner/name.")
-@click.option("--column", metavar="NAME", help="The text column of prompt files; found by name if not given.")
+@reference_options
 @policy_option
 @format_option("json", "html", told="Text or a page for people, or the whole artifact.")
 @output_option

@@ -17,6 +17,7 @@ from curate.cli.options import (
     emit,
     format_option,
     harmless,
+    listed_option,
     offline_option,
     output_option,
     policy_option,
@@ -51,12 +52,7 @@ from curate.progress import Progress, silent
 @click.option(
     "--ticket", type=click.Path(path_type=Path), help="Write the teacher's ticket here, its decision beside it."
 )
-@click.option(
-    "--from",
-    "listed",
-    type=click.Path(path_type=Path, allow_dash=True),
-    help="A file with one REF a line; - for standard input.",
-)
+@listed_option
 @click.option("--together", is_flag=True, help="The REFs teach one student: their duties add up and may clash.")
 @click.option(
     "--fail-on",
@@ -102,7 +98,7 @@ def check_license(  # noqa: PLR0917 – click passes them by name
         source = Remembered(source)
     judge = partial(check_one, policy=policy, source=source, case=case, today=day, revision=revision)
     if together:
-        combined = combine_decisions([judge(one.ref) for one in asked])
+        combined = combine_decisions([judge(one.ref) for one in asked], policy)
         answers = [Answer(combined.ref, combined)]
     else:
         with _progress(is_quiet=bool((settings or {}).get("quiet")) or len(asked) == 1 or at_once == 1) as progress:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from curate.cli.options import emit, format_option, known_policy, offline_option, output_option, today
+from curate.cli.options import cards_option, emit, format_option, known_policy, offline_option, output_option, today
 from curate.cli.progress import Reporter
 
 UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep this digest elsewhere"
@@ -17,9 +17,7 @@ UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a key of the run file, dotted."
 )
-@click.option(
-    "--cards", multiple=True, envvar="CURATE_CARDS", type=click.Path(path_type=Path), help="As check-license."
-)
+@cards_option
 @click.option(
     "-p",
     "--policy",

@@ -101,7 +101,9 @@ def judge_licenses(shop: Workshop) -> Decision:
             step.add(shop.root / name)
             shop.say(_decision_line("teacher" if name in files else "student's base", decisions[name]))
         if len(refs) > 1:
-            decisions[DECISION] = _write_decision(shop.root / DECISION, unite([decisions[name] for name in files]))
+            decisions[DECISION] = _write_decision(
+                shop.root / DECISION, unite([decisions[name] for name in files], shop.policy)
+            )
             step.add(shop.root / DECISION)
             shop.say(_decision_line("teachers together", decisions[DECISION]))
         for path in source.write(shop.root / "cards", today=shop.today):

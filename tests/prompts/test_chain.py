@@ -13,9 +13,9 @@ from curate.errors import Denied, NeedsReview, PolicyError
 from curate.gate import Verdict
 from curate.policy import LicensePolicy, Policy, PromptPolicy, Waiver, load_policy
 from curate.prompts.analyze import analyze_prompts, approve_prompts, judge_prompts
-from curate.prompts.judge import judge_bound
 from curate.prompts.chain import FILTERS, check_chain, covers, filter_options, tighten
 from curate.prompts.filters import filter_prompts
+from curate.prompts.judge import judge_bound
 from curate.prompts.pictures import spread
 from curate.prompts.promptset import PromptSet
 from curate.prompts.reading import read_prompts
