@@ -22,7 +22,6 @@ from curate.licenses.facts import load_catalogue
 from curate.licenses.lineage import Chain
 from curate.licenses.thresholds import AMOUNT, is_within
 from curate.policy import LicensePolicy, Organisation, Waiver, load_policy
-from tests.licenses.conftest import TODAY
 
 CATALOGUE = load_catalogue()
 CONDITIONAL = load_policy("conditional")
