@@ -30,7 +30,7 @@ from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
 from curate.licenses.duties import combine_decisions
 from curate.licenses.sources import make_source
-from curate.policy import load_policy, read_policy
+from curate.policy import load_policy, policies_folder, read_policy
 from curate.progress import Progress, silent
 
 
@@ -202,14 +202,16 @@ def _json(payload: object) -> str:
 
 
 @click.command()
-@click.argument("file", required=False, metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", required=False, metavar="FILE|NAME", type=click.Path(path_type=Path))
+@click.option("--print", "printed", is_flag=True, help="Print the policy itself: a shipped one to copy and change.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema for editors instead.")
 @output_option
-def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
+def check_policy(file: Path | None, printed: bool, schema: bool, output: Path | None) -> int:
     """Check a policy file: every key, every verdict, every waiver.
 
     \b
     curate check-policy policies/default.yaml
+    curate check-policy permissive-only --print -o my-policy.yaml
     curate check-policy --schema > policy.schema.json
     """  # noqa: D301 – click reads the escape
     from curate.errors import PolicyError
@@ -227,6 +229,10 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     if file is None:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
+    if printed:
+        place = file if file.exists() else policies_folder() / f"{file}.yaml"
+        emit(place.read_text(encoding="utf-8-sig"), output)
+        return 0
     unknown = unknown_names(policy, catalogue_for(policy))
     if unknown:
         raise PolicyError(f"{file}: {unknown[0]} names nothing in the catalogue", hint="see curate show-license")

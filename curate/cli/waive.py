@@ -28,7 +28,7 @@ LEAST_REASON_CHARS = 10
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="The policy file it is written into; shipped policies are copied first.",
+    help="Your policy file, into which it is written; `curate check-policy default --print` starts one.",
 )
 @cards_option
 @offline_option
