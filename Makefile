@@ -46,8 +46,13 @@ docs: $(STAMP) ## the documentation as a site, in site/; a warning or a broken l
 example: $(STAMP) ## remake reports/example: one real run of the demo, and a page of every kind
 	$(BIN)/python docs/make_example.py
 
-bench: $(STAMP) ## measure against named peers
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: $(STAMP) ## list the benches, some of which take hours; NAME=licenses runs one, with ARGS
+ifdef NAME
+	$(BIN)/python bench/$(NAME).py $(ARGS)
+else
+	@grep -l '__name__ == "__main__"' bench/*.py | while read -r one; do \
+	  printf '%-22s %s\n' "$$(basename "$$one" .py)" "$$(head -n 1 "$$one" | tr -d '"')"; done
+endif
 
 constraints: $(STAMP) ## pin every version this environment holds
 	@{ grep '^#' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' | LC_ALL=C sort -f; } > constraints.tmp

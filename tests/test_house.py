@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,34 @@ def test_what_only_posix_has_stands_in_one_place(module):
     assert found <= ({"fcntl"} if module.name == "lock.py" else set())
 
 
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_text_is_read_and_written_as_utf_8_and_a_line_ends_the_same_everywhere(module):
+    assert [line for line, call in opened(module) if "encoding" not in call] == []
+    writes = [
+        line for line, call in opened(module) if call.get("mode", "r")[0] in "wax" and call.get("newline") != "\n"
+    ]
+    assert writes == [], "on Windows a text file that is written so ends its lines otherwise"
+
+
+def opened(module):
+    """Line and arguments of every call that opens a text file by ``open``, ``Path`` or ``tempfile``."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        name = getattr(getattr(node, "func", None), "attr", getattr(getattr(node, "func", None), "id", ""))
+        if name not in ("open", "read_text", "write_text", "NamedTemporaryFile", "TemporaryFile", "fdopen"):
+            continue
+        told = {key.arg: key.value.value for key in node.keywords if isinstance(key.value, ast.Constant)}
+        modes = [one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        if isinstance(node.func, ast.Name) and name == "write_text":
+            continue  # our own, from curate.artifact
+        if name == "open" and node.args and not modes:
+            continue  # a ticket, a descriptor, an archive
+        mode = told.get("mode", modes[-1] if modes else "r" if name != "NamedTemporaryFile" else "w+b")
+        if "b" not in mode and name != "read_text":
+            yield node.lineno, {**told, "mode": "w" if name == "write_text" else mode}
+        elif name == "read_text":
+            yield node.lineno, told
+
+
 def test_every_error_stands_in_the_tree_with_its_exit_code():
     tree = errors.__doc__ or ""
     for name, kind in inspect.getmembers(errors, inspect.isclass):
@@ -82,6 +111,26 @@ def test_every_command_has_help_a_summary_and_a_mention_in_the_readme(name):
     assert command(name).help
     assert SUMMARIES[name]
     assert f"curate {name}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_help_of_a_command_ends_with_examples_that_it_takes(name):
+    asked = command(name)
+    shown = asked.get_help(click.Context(asked, info_name=f"curate {name}", max_content_width=100))
+    assert "\\b" not in shown
+    lines = re.sub(r"\\\n\s*", "", shown.split("Options:")[0]).splitlines()
+    examples = [line.strip() for line in lines if line.strip().startswith("curate ")]
+    assert any(line.split()[1] == name for line in examples)
+    for line in examples:
+        words = shlex.split(line.split(" > ")[0])
+        other = command(words[1])
+        other.make_context(words[1], words[2:], resilient_parsing=True)
+        unknown = [word for word in words[2:] if word.startswith("-") and not takes(other, word)]
+        assert unknown == [], line
+
+
+def takes(asked, word):
+    return any(word.split("=")[0] in option.opts for option in asked.params)
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import emit, format_option, output_option, policy_option
+from curate.cli.options import emit, format_option, output_option, policy_option, reference_options
 
 if TYPE_CHECKING:
     from curate.prompts.results import PromptAnalysis
@@ -17,15 +17,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("a")
 @click.argument("b")
-@click.option("--reference", metavar="FILE", help="Prompts of the target task, for the shift of prompt files.")
-@click.option("--embedder", metavar="SPEC", help="For prompt files: default, minilm, a folder, owner/name.")
-@click.option("--column", metavar="NAME", help="The text column of prompt files; found by name if not given.")
+@reference_options
 @policy_option
 @format_option("json", "html", told="Text or a page for people, or the whole artifact.")
 @output_option
 @click.pass_obj
 def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) -> int:  # noqa: ANN401 – click's own values
-    r"""Two prompt sets or two runs, side by side: what differs in metrics, verdicts, students and configuration.
+    """Two prompt sets or two runs, side by side: what differs in metrics, verdicts, students and configuration.
 
     A and B are two run folders, or two prompt files (or what analyze-prompts -f json wrote). Numbers of two embedders
     are not compared. Exit 0 whatever differs; 7 if a run folder is not what was recorded.
@@ -33,7 +31,7 @@ def compare(settings: dict[str, Any] | None, /, a: str, b: str, **given: Any) ->
     \b
     curate compare examples/prompts.jsonl examples/narrow.jsonl
     curate compare reports/before reports/after -f html -o compare.html
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.runs.compare import compare_analyses, compare_runs, is_run
 
     kinds = {is_run(Path(a)), is_run(Path(b))}

@@ -18,6 +18,7 @@ from curate.cli.progress import Reporter
     show_default=True,
     help="The teacher that ships with curate, or SmolLM2-135M-Instruct under a signed waiver.",
 )
+@click.option("--quick", is_flag=True, help="A tenth of the prompts, asked once: every step, but a weak student.")
 @click.option(
     "--root",
     type=click.Path(path_type=Path),
@@ -26,11 +27,15 @@ from curate.cli.progress import Reporter
     help="Folder in which the run's own folder is made.",
 )
 @click.pass_obj
-def demo(obj: dict[str, Any], teacher: Any, root: Path) -> int:  # noqa: ANN401 – click narrows it
+def demo(obj: dict[str, Any], teacher: Any, quick: bool, root: Path) -> int:  # noqa: ANN401 – click narrows it
     """Three teachers judged, a prompt set filtered, a student distilled, and the run proved afterwards.
 
-    Needs no network with the embedded teacher. Example: curate demo
-    """
+    Needs no network with the embedded teacher.
+
+    \b
+    curate demo
+    curate demo --quick
+    """  # noqa: D301 – click reads the escape
     from curate.runs.demo import demo_config, demo_policy
     from curate.runs.pipeline import run_pipeline
 
@@ -41,7 +46,7 @@ def demo(obj: dict[str, Any], teacher: Any, root: Path) -> int:  # noqa: ANN401 
     heading("2", "One run through every gate", f"teacher {teacher}")
     with Reporter(quiet=obj["quiet"]) as progress:
         outcome = run_pipeline(
-            demo_config(teacher),
+            demo_config(teacher, quick=quick),
             where=Path.cwd(),
             reports=root,
             today=day,

@@ -41,8 +41,7 @@ def distill(
     CONFIG is a YAML file; every field is told in docs/distillation.md. Paths in it are relative to it.
 
     \b
-    Example:
-      curate distill distill.yaml --teacher teacher.json --dataset dataset.json -o out --set losses.kd.weight=2
+    curate distill distill.yaml --teacher teacher.json --dataset dataset.json -o out
     """  # noqa: D301 – click reads the escape
     folder = resume or out
     if folder is None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from curate.cli.options import refs_in, today
+from curate.cli.options import listed_option, refs_in, today
 from curate.cli.progress import Reporter
 from curate.errors import ModelNotFound
 
@@ -12,12 +12,7 @@ from curate.errors import ModelNotFound
 @click.command()
 @click.argument("refs", nargs=-1, metavar="REF...")
 @click.option("--to", "folder", type=click.Path(path_type=Path), required=True, help="The folder to write to.")
-@click.option(
-    "--from",
-    "listed",
-    type=click.Path(path_type=Path, allow_dash=True),
-    help="A file with one REF a line; - for standard input.",
-)
+@listed_option
 @click.option("--revision", default="", help="Commit, branch or tag on the hub, for every REF that names none.")
 @click.pass_obj
 def fetch(

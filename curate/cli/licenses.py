@@ -17,6 +17,7 @@ from curate.cli.options import (
     emit,
     format_option,
     harmless,
+    listed_option,
     offline_option,
     output_option,
     policy_option,
@@ -29,7 +30,7 @@ from curate.licenses.check import embedded_folder, parse_ref
 from curate.licenses.decision import Case, Decision
 from curate.licenses.duties import combine_decisions
 from curate.licenses.sources import make_source
-from curate.policy import load_policy, read_policy
+from curate.policy import load_policy, policies_folder, read_policy
 from curate.progress import Progress, silent
 
 
@@ -51,12 +52,7 @@ from curate.progress import Progress, silent
 @click.option(
     "--ticket", type=click.Path(path_type=Path), help="Write the teacher's ticket here, its decision beside it."
 )
-@click.option(
-    "--from",
-    "listed",
-    type=click.Path(path_type=Path, allow_dash=True),
-    help="A file with one REF a line; - for standard input.",
-)
+@listed_option
 @click.option("--together", is_flag=True, help="The REFs teach one student: their duties add up and may clash.")
 @click.option(
     "--fail-on",
@@ -84,8 +80,9 @@ def check_license(  # noqa: PLR0917 – click passes them by name
 ) -> int:
     """May this model teach? Allow (0), deny (3) or review (4), with the evidence.
 
-    \b
     REF is owner/name[@revision], a folder, dataset:owner/name, api:provider/model or embedded.
+
+    \b
     curate check-license google/flan-t5-base
     curate check-license api:openai/gpt-4o my/model -f jsonl
     """  # noqa: D301 – click reads the escape
@@ -101,7 +98,7 @@ def check_license(  # noqa: PLR0917 – click passes them by name
         source = Remembered(source)
     judge = partial(check_one, policy=policy, source=source, case=case, today=day, revision=revision)
     if together:
-        combined = combine_decisions([judge(one.ref) for one in asked])
+        combined = combine_decisions([judge(one.ref) for one in asked], policy)
         answers = [Answer(combined.ref, combined)]
     else:
         with _progress(is_quiet=bool((settings or {}).get("quiet")) or len(asked) == 1 or at_once == 1) as progress:
@@ -205,14 +202,16 @@ def _json(payload: object) -> str:
 
 
 @click.command()
-@click.argument("file", required=False, metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", required=False, metavar="FILE|NAME", type=click.Path(path_type=Path))
+@click.option("--print", "printed", is_flag=True, help="Print the policy itself: a shipped one to copy and change.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema for editors instead.")
 @output_option
-def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
+def check_policy(file: Path | None, printed: bool, schema: bool, output: Path | None) -> int:
     """Check a policy file: every key, every verdict, every waiver.
 
     \b
     curate check-policy policies/default.yaml
+    curate check-policy permissive-only --print -o my-policy.yaml
     curate check-policy --schema > policy.schema.json
     """  # noqa: D301 – click reads the escape
     from curate.errors import PolicyError
@@ -230,6 +229,10 @@ def check_policy(file: Path | None, schema: bool, output: Path | None) -> int:
     if file is None:
         raise click.UsageError("give a policy file, or --schema")
     policy = read_policy(file) if file.exists() else load_policy(str(file))
+    if printed:
+        place = file if file.exists() else policies_folder() / f"{file}.yaml"
+        emit(place.read_text(encoding="utf-8-sig"), output)
+        return 0
     unknown = unknown_names(policy, catalogue_for(policy))
     if unknown:
         raise PolicyError(f"{file}: {unknown[0]} names nothing in the catalogue", hint="see curate show-license")

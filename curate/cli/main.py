@@ -35,7 +35,7 @@ COMMANDS: dict[str, str] = {
 SUMMARIES: dict[str, str] = {
     "analyze-prompts": "Measure diversity, and shift against a reference.",
     "check-license": "May this model teach? Allow, review or deny, with the evidence.",
-    "check-policy": "Check a policy file, or print the schema for editors.",
+    "check-policy": "Check a policy file; print a shipped one, or the schema for editors.",
     "compare": "Two prompt sets or two runs, side by side.",
     "demo": "The whole job, end to end, on the embedded default.",
     "distill": "Teach a student, given the tickets of both gates.",
@@ -86,8 +86,9 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
     """Gate a distillation: may this teacher teach, are these prompts worth asking, and can we prove it?
 
     \b
-    Exit codes: 0 allowed, done · 2 usage · 3 denied · 4 needs review · 5 wrong input
-                6 something outside is missing · 7 a file changed · 8 the run broke · 130 Ctrl-C
+    Exit codes: 0 allowed, done · 2 usage · 3 denied · 4 needs review
+                5 wrong input · 6 something outside is missing
+                7 a file changed · 8 the run broke · 130 Ctrl-C
     """  # noqa: D301 – click reads the escape
     level = logging.ERROR if quiet else [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)

@@ -66,6 +66,31 @@ def offline_option(command: Command) -> Command:
     return click.option("--offline", is_flag=True, help="Never touch the network.")(command)
 
 
+def listed_option(command: Command) -> Command:
+    """``--from FILE``, as ``listed``."""
+    return click.option(
+        "--from",
+        "listed",
+        type=click.Path(path_type=Path, allow_dash=True),
+        help="A file with one REF a line; - for standard input.",
+    )(command)
+
+
+def reference_options(command: Command) -> Command:
+    """``--reference``, ``--embedder`` and ``--column``: what prompts are held against, and how they are read."""
+    for option in (
+        click.option("--column", metavar="NAME", help="The text column; found by name if not given."),
+        click.option("--embedder", metavar="SPEC", help="default, minilm, a folder, or owner/name. [the policy's]"),
+        click.option(
+            "--reference",
+            metavar="FILE",
+            help="Prompts of the target task: a file, a folder, or hf:owner/name[:split].",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def format_option(*forms: str, told: str = "Text for people, or the whole artifact.") -> Callable[[Command], Command]:
     """``-f/--format``, text first, as ``form``."""
     choice = click.Choice(["text", *(forms or ("json",))])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import Command, emit, policy_option, today
+from curate.cli.options import Command, emit, policy_option, reference_options, today
 from curate.cli.prompt_inputs import chain_from, html_page, needed, open_engine, open_store, read_both, row_judge_of
 from curate.errors import Denied
 
@@ -28,13 +28,7 @@ def reading_options(command: Command) -> Command:
     """What both commands need to read prompts."""
     for option in (
         click.option("--strict", is_flag=True, help="Stop at the first line that cannot be read."),
-        click.option("--column", metavar="NAME", help="The text column; found by name if not given."),
-        click.option("--embedder", metavar="SPEC", help="default, minilm, a folder, or owner/name. [the policy's]"),
-        click.option(
-            "--reference",
-            metavar="FILE",
-            help="Prompts of the target task: a file, a folder, or hf:owner/name[:split].",
-        ),
+        reference_options,
         click.option("-f", "--format", "form", type=FORMATS, default="text", show_default=True, help="Of the report."),
         click.option(
             "--workers", type=click.IntRange(min=1), metavar="N", help="Of a local Ray. [one for each processor]"
@@ -73,7 +67,11 @@ def analyze_prompts(
     """Measure how varied FILE is, how far it lies from a reference, and what is wrong with it.
 
     FILE is JSONL, CSV or Parquet, a folder of these, or hf:owner/name[@revision][:split].
-    """
+
+    \b
+    curate analyze-prompts examples/prompts.jsonl --reference examples/reference.jsonl
+    curate analyze-prompts examples/prompts.jsonl -f html -o prompts.html
+    """  # noqa: D301 – click reads the escape
     from curate.cli.progress import Reporter
     from curate.policy import load_policy
 
@@ -147,7 +145,11 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
 
     FILE is JSONL, CSV or Parquet, a folder of these, or hf:owner/name[@revision][:split]. The report goes to standard
     output; the rows go where -o and --dropped say.
-    """
+
+    \b
+    curate filter-prompts examples/prompts.jsonl -o kept.jsonl --dropped dropped.jsonl
+    curate filter-prompts examples/prompts.jsonl --filter exact --filter near:jaccard_at_least=0.9 --dry-run
+    """  # noqa: D301 – click reads the escape
     from curate.cli.progress import Reporter
     from curate.policy import load_policy
 

@@ -29,7 +29,7 @@ DIGEST_CHARS = 64
 def recheck(
     place: Path, policy_name: str, cards: tuple[Path, ...], offline: bool, form: str, output: Path | None
 ) -> int:
-    r"""Judge a run's or a ticket's teacher again, with today's cards, policy and catalogue, and say what changed.
+    """Judge a run's or a ticket's teacher again, with today's cards, policy and catalogue, and say what changed.
 
     Exit 0 if the verdict is what it was or more lenient; 3 or 4 if it became a denial or a review; 7 if the folder or
     the ticket is not what was recorded.
@@ -37,7 +37,7 @@ def recheck(
     \b
     curate recheck reports/20261126T101500Z-1f2e3d4c
     curate recheck teacher.json --cards cards -p my-policy.yaml
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.licenses.check import embedded_folder
     from curate.licenses.sources import make_source
     from curate.policy import load_policy

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from curate.cli.options import emit, format_option, known_policy, offline_option, output_option, today
+from curate.cli.options import cards_option, emit, format_option, known_policy, offline_option, output_option, today
 from curate.cli.progress import Reporter
 
 UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep this digest elsewhere"
@@ -17,9 +17,7 @@ UNSIGNED = "unsigned: whoever can rewrite the folder can rewrite the chain; keep
 @click.option(
     "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a key of the run file, dotted."
 )
-@click.option(
-    "--cards", multiple=True, envvar="CURATE_CARDS", type=click.Path(path_type=Path), help="As check-license."
-)
+@cards_option
 @click.option(
     "-p",
     "--policy",
@@ -49,8 +47,12 @@ def run(obj: dict[str, Any], /, config: Path, **options: Any) -> int:  # noqa: A
     """All of it, gated: license, prompts, distillation, report, into a run folder that proves it.
 
     Exit 3 if a gate denies, 4 if a person must look; either way the folder holds the whole trail and nothing was
-    trained. Example: curate run examples/run.yaml
-    """
+    trained.
+
+    \b
+    curate run examples/run.yaml
+    curate run examples/run.yaml --only-gates --set distill.epochs=2
+    """  # noqa: D301 – click reads the escape
     from curate.policy import policy_names
     from curate.runs.config import read_run_config
     from curate.runs.pipeline import run_pipeline

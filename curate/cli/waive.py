@@ -28,7 +28,7 @@ LEAST_REASON_CHARS = 10
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="The policy file it is written into; shipped policies are copied first.",
+    help="Your policy file, into which it is written; `curate check-policy default --print` starts one.",
 )
 @cards_option
 @offline_option
@@ -44,16 +44,16 @@ def waive(
     offline: bool,
     case: "Case",
 ) -> int:
-    r"""Sign a dated waiver of what a rule found about REF into a policy file.
+    """Sign a dated waiver of what a rule found about REF into a policy file.
 
     The waiver carries the digest of the finding and holds for that very finding, so give the case as in check-license;
     with --student-base, findings about that base can be waived too. Exit 5 if there is nothing to waive
     today, 3 if the rule denies and the policy does not list it under waivable_denials.
 
     \b
-    curate waive example/no-license --rule missing-license --reason "asked the owner: MIT, mail of 2 May" \
+    curate waive example/no-license --rule missing-license --reason "asked the owner: MIT, mail of 2 May" \\
         --signed-by "Ada Example" --until 2027-04-30 -p my-policy.yaml
-    """
+    """  # noqa: D301 – click reads the escape
     from curate.licenses.check import embedded_folder
     from curate.licenses.sources import make_source
     from curate.report.text_license import render_decision

@@ -48,7 +48,7 @@ class StepLog:
 
     def _write(self, line: dict[str, Any], step: int, values: dict[str, float]) -> None:
         try:
-            with self.path.open("a", encoding="utf-8") as stream:
+            with self.path.open("a", encoding="utf-8", newline="\n") as stream:
                 stream.write(json.dumps(line) + "\n")
             if self.events is not None:
                 for name, value in values.items():

@@ -57,6 +57,6 @@ def _keep(documents: dict[str, Any], path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         for old in path.parent.glob("*.json"):
             old.unlink(missing_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False) as stream:
-            stream.write(json.dumps(documents))
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, suffix=".part", delete=False) as stream:
+            stream.write(json.dumps(documents).encode())
         os.replace(stream.name, path)  # noqa: PTH105 – the name is text

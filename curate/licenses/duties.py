@@ -8,6 +8,7 @@ from curate.licenses.bench import Bench
 from curate.licenses.conditions import begins_with, outcome_of, stem
 from curate.licenses.decision import Decision, Duty, Lineage
 from curate.licenses.facts import LicenseFacts
+from curate.policy import Policy, apply_waivers
 
 FLOWS_FROM_DATA = {"share-alike", "attribution", "copy-of-license"}
 """Of the duties of a data set behind a model, what may reach the model's student."""
@@ -72,10 +73,11 @@ def _conflict(subject: str, one: Duty, other: Duty, verdict: Verdict, why: str) 
     return Finding(rule="duties-conflict", subject=subject, verdict=verdict, message=message, evidence=evidence)
 
 
-def combine_decisions(decisions: Sequence[Decision]) -> Decision:
+def combine_decisions(decisions: Sequence[Decision], policy: Policy | None = None) -> Decision:
     """One decision on several teachers of one student: every finding and every duty, and the duties that clash.
 
     The first decision gives case, policy and date; all must have been made for the same case under the same policy.
+    With that policy at hand, its waivers hold for the clashes as well: their subject is the references joined by " + ".
 
     Raises:
         ValueError: there is none, or they were made for different cases or policies.
@@ -92,6 +94,10 @@ def combine_decisions(decisions: Sequence[Decision]) -> Decision:
     told = dict.fromkeys(finding for one in decisions for finding in one.findings)
     heard = {finding.message for finding in told}
     clashes = [one for one in conflicts(duties, ref) if one.message not in heard]
+    if policy is not None:
+        clashes = list(
+            apply_waivers(clashes, policy.waivers, waivable_denials=policy.waivable_denials, today=first.decided_on)
+        )
     findings = (*clashes, *told)
     nodes = {node.ref: node for one in reversed(decisions) for node in one.lineage.nodes}
     order = dict.fromkeys(node.ref for one in decisions for node in one.lineage.nodes)

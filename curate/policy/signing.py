@@ -10,7 +10,7 @@ from curate.policy.document import Policy, policies_folder, policy_names, read_p
 from curate.policy.waivers import Waiver
 from curate.safeyaml import parse_yaml
 
-COPY_HINT = "copy it to a file of your own, sign the waiver there, and give that file as -p"
+COPY_HINT = "copy it (curate check-policy NAME --print -o FILE) and give that file as -p"
 
 
 class _Plain(yaml.SafeDumper):
@@ -31,6 +31,8 @@ def policy_to_sign(path: Path) -> Policy:
         raise PolicyError(f"{path}: a shipped policy is not changed", hint=COPY_HINT)
     if path.resolve().parent == policies_folder().resolve():
         raise PolicyError(f"{path}: a shipped policy is not changed", hint=COPY_HINT)
+    if not path.exists():
+        raise PolicyError(f"{path}: no such file", hint="curate check-policy default --print -o FILE starts one")
     return read_policy(path)
 
 

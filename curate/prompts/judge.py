@@ -129,8 +129,15 @@ def judge_bound(policy: Policy, name: str, value: float, bound: float, is_least:
     inside = value >= bound if is_least else value <= bound
     verdict = Verdict.ALLOW if inside else Verdict(policy.prompts.outside)
     side = "at least" if is_least else "at most"
-    message = f"{name} is {value:.4g}; the policy wants {side} {bound:g}"
+    message = f"{name} is {plain(value)}; the policy wants {side} {plain(bound)}"
     return finding(MEANING.get(name, name), verdict, message, f"policy {policy.name}: prompts.{side.replace(' ', '_')}")
+
+
+def plain(value: float) -> str:
+    """A number without an exponent: whole ones with separators, others with four digits or one decimal place."""
+    if float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def row_obligations(prompts: PromptSet) -> tuple[str, ...]:
@@ -144,7 +151,7 @@ def row_obligations(prompts: PromptSet) -> tuple[str, ...]:
             pair = (name, prompts.sources[row] if prompts.sources else "")
             counts[pair] = counts.get(pair, 0) + 1
     return tuple(
-        f"{name}: keep the notices and attribution of {source or 'these prompts'} ({count} prompts)"
+        f"{name}: keep the notices and attribution of {source or 'these prompts'} ({count:,} prompts)"
         for (name, source), count in sorted(counts.items())
     )
 

@@ -200,7 +200,7 @@ def check_address(address: str) -> None:
 def short_folder() -> Path:
     """A temporary folder whose name is short enough for Ray's sockets."""
     usual = Path(tempfile.gettempdir())
-    place = usual if len(str(usual)) < LONGEST_FOLDER - 16 else Path("/tmp")  # noqa: S108 – mkdtemp makes it ours alone
+    place = usual if os.name == "nt" or len(str(usual)) < LONGEST_FOLDER - 16 else Path("/tmp")  # noqa: S108 – mkdtemp makes it ours alone
     return Path(tempfile.mkdtemp(prefix="curate-", dir=place))
 
 

@@ -42,7 +42,7 @@ def prompt_map(samples: Sequence[Sample], totals: Mapping[str, int] | None = Non
     return Figure(
         name="map",
         title="Map of prompts",
-        caption=f"{whole:,} prompts, near each other where their meaning is: {counted}.{cut} "
+        caption=f"{whole:,} prompts; those that mean much the same lie close together.{cut} "
         "Point at one to read it; untick a group to hide it.",
         panels=(Panel(svg=draw(_map_chart(legend), rows, name="map", label=f"Map of prompts: {counted}")),),
         legend=legend,
@@ -86,13 +86,12 @@ def _map_chart(legend: Sequence[LegendEntry]) -> Any:  # noqa: ANN401 – an Alt
 def similarity_histogram(counts: Sequence[int]) -> Figure | None:
     """How alike each prompt is to its nearest neighbour; none without counts."""
     total, alike = sum(counts), _from(counts, 0.9)
-    share = _share(alike, total)
     return _histogram(
         counts,
         name="similarity",
         title="How alike the prompts are",
         axis="cosine to the nearest neighbour",
-        caption=f"Of {total:,} prompts, {alike:,} ({share}) have a neighbour at a cosine of 0.9 or above.",
+        caption=f"{_of(alike, total, 'prompts')} a near twin: another prompt at a cosine of 0.9 or above.",
     )
 
 
@@ -103,11 +102,16 @@ def quality_histogram(counts: Sequence[int]) -> Figure | None:
     return _histogram(
         counts,
         name="row-quality",
-        title="How good their surface is",
+        title="How clean their text is",
         axis="quality score",
-        caption=f"Of {total:,} rows, {low:,} ({_share(low, total)}) have a quality score under 0.4. "
-        "The score reads the surface alone: it knows no meaning, and code and names score lower.",
+        caption=f"{_of(low, total, 'rows')} a quality score under 0.4. "
+        "The score reads spelling and shape alone: it knows no meaning, and code and names score lower.",
     )
+
+
+def _of(part: int, total: int, noun: str) -> str:
+    """How many of them have what follows, none said as a word."""
+    return f"Of {total:,} {noun}, {f'{part:,} ({_share(part, total)}) have' if part else 'none has'}"
 
 
 def _from(counts: Sequence[int], bound: float) -> int:
@@ -231,8 +235,8 @@ def cluster_shares(clusters: Sequence[Cluster], limit: int = 12) -> Figure | Non
         legend=tuple(legend),
         headers=("cluster", "share", "reference", "ratio"),
         rows=tuple(
-            (name, format_share(cluster.share), format_share(cluster.reference_share), _times(cluster))
-            for name, cluster in zip(names, ranked, strict=True)
+            (f"{i} {_words(one)}".rstrip(), format_share(one.share), format_share(one.reference_share), _times(one))
+            for i, one in enumerate(ranked, start=1)
         ),
     )
 

@@ -8,7 +8,8 @@ from curate.prompts.results import Metric
 from curate.report.charts import fit_width
 from curate.report.comparison import MetricPair
 from curate.report.figures import Figure, Panel
-from curate.report.numbers import ABSENT, format_number
+from curate.report.measures import MEANS, label, spelling
+from curate.report.numbers import ABSENT, format_fixed, format_share
 from curate.report.svg import BLUE, INK, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
 
 SIDES = {"A": PALETTE[0], "B": BLUE}
@@ -22,7 +23,7 @@ def interval_panels(group: str, pairs: Sequence[MetricPair]) -> Figure | None:
     panels = tuple(_panel(f"{name}-{place}", pair) for place, pair in enumerate(pairs) if pair.difference is not None)
     if not panels:
         return None
-    apart = [pair.name.replace("_", " ") for pair in pairs if pair.intervals_overlap is False]
+    apart = [label(pair.name) for pair in pairs if pair.intervals_overlap is False]
     told = f" Intervals do not overlap for {', '.join(apart)}." if apart else ""
     lines = " A line is a 95 % interval." if any(pair.a.low is not None for pair in pairs) else ""
     noun = "measure" if len(panels) == 1 else "measures"
@@ -43,47 +44,56 @@ def measure_rows(pairs: Sequence[MetricPair]) -> tuple[tuple[str, ...], ...]:
     """Name, both values with their intervals, the difference and whether the intervals overlap."""
     return tuple(
         (
-            pair.name.replace("_", " "),
-            with_interval(pair.a),
-            with_interval(pair.b),
-            _signed(pair.difference),
+            label(pair.name),
+            with_interval(pair.name, pair.a),
+            with_interval(pair.name, pair.b),
+            _signed(pair),
             OVERLAP_WORDS[pair.intervals_overlap],
         )
         for pair in pairs
     )
 
 
-def with_interval(metric: Metric) -> str:
+def with_interval(name: str, metric: Metric) -> str:
     """A metric with its 95 % interval, where it has one."""
+    spell = spelling(name)
     if metric.low is None or metric.high is None:
-        return format_number(metric.value)
-    return f"{format_number(metric.value)} ({format_number(metric.low)} to {format_number(metric.high)})"
+        return spell(metric.value)
+    low, high = (spell(bound).removesuffix(" %") for bound in (metric.low, metric.high))
+    return f"{spell(metric.value)} ({low} to {high})"
 
 
-def _signed(difference: float | None) -> str:
-    """A difference with its sign."""
-    if difference is None:
+def _signed(pair: MetricPair) -> str:
+    """The difference with its sign, to as many places as its two sides are shown with; of shares in points."""
+    if pair.difference is None:
         return ABSENT
-    return f"{'+' if difference > 0 else ''}{format_number(difference)}"
+    spell = spelling(pair.name)
+    if spell is format_share:
+        shown, unit = f"{100 * pair.difference:+,.1f}", " points"
+    else:
+        places = max(len(spell(one.value).partition(".")[2]) for one in (pair.a, pair.b))
+        shown, unit = format_fixed(pair.difference, min(places, 4)), ""
+        shown = shown if pair.difference < 0 else f"+{shown}"
+    return f"{shown}{unit}" if any(digit in "123456789" for digit in shown) else "0"
 
 
 def _panel(name: str, pair: MetricPair) -> Panel:
     """A measure's two sides above each other on one scale."""
-    rows: list[Row] = [_row(side, metric) for side, metric in (("A", pair.a), ("B", pair.b))]
-    title = pair.name.replace("_", " ")
-    label = f"{title}: A {with_interval(pair.a)}, B {with_interval(pair.b)}"
-    return Panel(title=title, svg=draw(_chart(), rows, name=name, label=label))
+    rows: list[Row] = [_row(side, pair.name, metric) for side, metric in (("A", pair.a), ("B", pair.b))]
+    title = label(pair.name)
+    told = f"{title}: A {with_interval(pair.name, pair.a)}, B {with_interval(pair.name, pair.b)}"
+    return Panel(title=title, says=MEANS.get(pair.name, ""), svg=draw(_chart(), rows, name=name, label=told))
 
 
-def _row(side: str, metric: Metric) -> Row:
+def _row(side: str, name: str, metric: Metric) -> Row:
     """One side of a measure."""
     value = metric.value
     low = value if metric.low is None or not isfinite(metric.low) else metric.low
     high = value if metric.high is None or not isfinite(metric.high) else metric.high
-    shown = format_number(value)
+    shown = spelling(name)(value)
     return {
         "side": side, "value": value, "low": low, "high": high, "shown": shown, "colour": SIDES[side],
-        "text": f"{side}: {with_interval(metric)}",
+        "text": f"{side}: {with_interval(name, metric)}",
     }  # fmt: skip
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from curate.distillation.results import ExamPoint, Footprint, LossPoint, Quality, TrainingReport
 from curate.report.charts import bars, fit_width
 from curate.report.figures import Figure, Panel, spread
+from curate.report.measures import QUALITIES
 from curate.report.numbers import format_bytes, format_count, format_number, format_ratio, is_measured
 from curate.report.recipe import quality_sentence
 from curate.report.svg import BLUE, GREY, INK, MUTED, PALETTE, PANEL_WIDTH, Row, draw, load_altair, styled
 from curate.report.text import bound_text
-from curate.report.text_training import QUALITIES, TERM_NAMES, exam_rows, footprint_rows, quality_rows
+from curate.report.text_training import TERM_NAMES, exam_rows, footprint_rows, quality_rows
 
 CURVE_POINTS = 300
 """Drawn at most, evenly spread."""

@@ -22,6 +22,8 @@ class Panel(Value):
 
     svg: str
     title: str = ""
+    says: str = ""
+    """What the number means, in a few words."""
 
 
 class LegendEntry(Value):

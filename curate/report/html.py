@@ -24,6 +24,8 @@ class DecisionPart(Value):
     id: str
     label: str
     view: DecisionView
+    like: str = ""
+    """The label of an earlier part whose findings, duties and lineage are the same."""
 
 
 class Reason(Value):
@@ -105,7 +107,11 @@ def run_page(
     """
     asked = (("teacher", "Teacher", teacher), ("base", "Base of the student", base))
     decisions = [
-        DecisionPart(id=id_, label=label, view=view_decision(decision)) for id_, label, decision in asked if decision
+        DecisionPart(
+            id=id_, label=label, view=view_decision(decision), like="Teacher" if _alike(teacher, decision) else ""
+        )
+        for id_, label, decision in asked
+        if decision
     ]
     has_prompts = any(part is not None for part in (filters, diversity, shift, prompt_decision))
     prompts = view_prompts(diversity, shift, filters, prompt_decision) if has_prompts else None
@@ -129,6 +135,17 @@ def run_page(
     return render("run.html.j2", view=view)
 
 
+def _alike(teacher: Decision | None, other: Decision) -> bool:
+    """Whether another decision of the run says of the same model what the teacher's says."""
+    return (
+        teacher is not None
+        and other is not teacher
+        and (teacher.ref, teacher.revision, teacher.verdict, teacher.lineage)
+        == (other.ref, other.revision, other.verdict, other.lineage)
+        and (teacher.findings, teacher.obligations) == (other.findings, other.obligations)
+    )
+
+
 def _run_verdict(
     steps: Sequence[StepLine],
     decisions: Sequence[DecisionPart],
@@ -141,7 +158,7 @@ def _run_verdict(
     verdicts = [part.view.decision.verdict for part in decisions]
     if prompts and prompts.decision and prompts.findings:
         verdicts.append(prompts.decision.verdict)
-        reasons.append(Reason(label="Prompts", text=prompts.sentence + _because(prompts.findings)))
+        reasons.append(Reason(label="Prompts", text=_with_reason(prompts.sentence, prompts.findings)))
     if training:
         reasons.append(Reason(label="Student", text=_student_line(training, baseline)))
     latest = {step.name: step for step in steps}.values()
@@ -161,12 +178,12 @@ def _run_verdict(
 
 def _gate_line(view: DecisionView) -> str:
     """A license decision in a sentence or two."""
-    return f"{view.decision.ref}. {view.sentence}{_because(view.findings)}"
+    return f"{view.decision.ref}. {_with_reason(view.sentence, view.findings)}"
 
 
-def _because(view: FindingsView) -> str:
-    """The first finding that decided, if the verdict is not allow."""
-    return f" {view.decisive[0].finding.message}" if view.decisive else ""
+def _with_reason(sentence: str, view: FindingsView) -> str:
+    """A verdict's sentence, with the first finding that decided, if the verdict is not allow."""
+    return f"{sentence.removesuffix('.')}: {view.decisive[0].finding.message}" if view.decisive else sentence
 
 
 def _student_line(training: TrainingReport, baseline: TrainingReport | None) -> str:

@@ -1,5 +1,6 @@
 """Templates, with every text that passes through them escaped, bounded and free of characters nobody sees."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from curate.report.numbers import format_number, format_seconds
 from curate.report.text import bound_text, numeric_columns
 from curate.report.views import CONFIDENCE_WORDS, VERDICT_MARKS, VERDICT_WORDS
 
+_WORD = re.compile(r"[a-z]+('s)?,?:? ")
 TEXT_CHARS = 1500
 """The longest text a page shows where its template does not say otherwise."""
 
@@ -40,9 +42,15 @@ def _environment() -> Environment:
         "numeric_columns": numeric_columns,
         "quoted": _quoted,
         "seconds": format_seconds,
+        "sentence": _sentence,
         "word": lambda verdict: VERDICT_WORDS.get(str(verdict), str(verdict)),
     }
     return environment
+
+
+def _sentence(text: str) -> str:
+    """The text with a capital first, where it begins with a word and not with a name."""
+    return text[0].upper() + text[1:] if _WORD.match(text) else text
 
 
 def _harmless(value: Any) -> Any:  # noqa: ANN401 – whatever a template prints

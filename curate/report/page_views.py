@@ -2,7 +2,7 @@
 
 from curate.artifact import Value
 from curate.distillation.results import TrainingReport
-from curate.gate import Finding, settle
+from curate.gate import Finding, Verdict, settle
 from curate.licenses.decision import Decision
 from curate.prompts.results import DiversityReport, FilterReport, PromptAnalysis, PromptDecision, ShiftReport
 from curate.report.figures import Figure
@@ -24,6 +24,13 @@ from curate.report.views import (
 )
 
 Rows = tuple[tuple[str, ...], ...]
+
+AS_THEY_ARE = {
+    Verdict.ALLOW: "As they are, before any filter, these prompts lie within the policy's bounds.",
+    Verdict.REVIEW: "As they are, before any filter, a person must look at these prompts.",
+    Verdict.DENY: "As they are, before any filter, these prompts lie outside the policy's bounds.",
+}
+"""What the verdict on an analysis means."""
 
 
 class DecisionView(Value):
@@ -48,6 +55,8 @@ class PromptsView(Value):
     decision: PromptDecision | None = None
     analysis: PromptAnalysis | None = None
     summary: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    as_they_are: Verdict | None = None
+    """The verdict on an analysis, where nothing was decided."""
     sentence: str = ""
     findings: FindingsView | None = None
     bounds: tuple[Finding, ...] = ()
@@ -101,6 +110,7 @@ def view_prompts(
     """A prompt set, worked out and drawn."""
     from curate.report import charts
 
+    as_they_are = settle(analysis.findings) if analysis and not decision else None
     counted = (decision and decision.rows, diversity and diversity.rows, shift and shift.rows)
     clusters = (shift.clusters if shift else ()) or (diversity.clusters if diversity else ())
     return PromptsView(
@@ -110,8 +120,9 @@ def view_prompts(
         filters=filters,
         decision=decision,
         analysis=analysis,
-        summary=(("as they are", (settle(analysis.findings).value,)), *summary(analysis)) if analysis else (),
-        sentence=prompt_sentence(decision) if decision else "",
+        summary=tuple(summary(analysis)) if analysis else (),
+        as_they_are=as_they_are,
+        sentence=prompt_sentence(decision) if decision else AS_THEY_ARE[as_they_are] if as_they_are else "",
         findings=view_findings(decision.findings, decision.verdict) if decision else None,
         bounds=decision.findings if decision else analysis.findings if analysis else (),
         notes=_notes(diversity, shift, filters),

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from curate.distillation.config import LossConfig
 from curate.distillation.results import Quality, TeacherRecord, TrainingReport
+from curate.report.measures import QUALITIES
 from curate.report.numbers import format_number
 from curate.report.text import bound_text
-from curate.report.text_training import QUALITIES
 
 Rows = tuple[tuple[str, ...], ...]
 
@@ -36,14 +36,29 @@ def loss_terms(losses: LossConfig, balance: Mapping[str, float]) -> Rows:
     kd, feature, attention = losses.kd, losses.feature, losses.attention
     terms = (
         ("task", "task", losses.task, "next token of the answer"),
-        ("kd", "KD (α)", kd.weight, f"{kd.divergence}, temperature {kd.temperature:g}"),
-        ("feature", "hidden states (β)", feature.weight, f"{feature.distance}, layers {feature.layers}"),
-        ("attention", "attention maps (γ)", attention.weight, f"{attention.distance}, layers {attention.layers}"),
+        (
+            "kd",
+            "KD (α)",
+            kd.weight,
+            f"{kd.divergence.replace('_', ' ').replace('kl', 'KL')}, temperature {kd.temperature:g}",
+        ),
+        ("feature", "hidden states (β)", feature.weight, f"{feature.distance} distance, {_paired(feature.layers)}"),
+        (
+            "attention",
+            "attention maps (γ)",
+            attention.weight,
+            f"{attention.distance.replace('kl', 'KL')} distance, {_paired(attention.layers)}",
+        ),
     )
     return tuple(
-        (name, format_number(weight), format_number(balance.get(term) if weight else None), told if weight else "off")
+        (name, f"{weight:g}", format_number(balance.get(term) if weight else None), told if weight else "off")
         for term, name, weight, told in terms
     )
+
+
+def _paired(layers: object) -> str:
+    """How layers of student and teacher were paired."""
+    return f"layers paired by {layers}" if isinstance(layers, str) else f"layers {layers}"
 
 
 def settings(report: TrainingReport) -> Rows:
@@ -54,11 +69,11 @@ def settings(report: TrainingReport) -> Rows:
     rows = {
         "student made from": origin,
         "student's license": student.license,
-        "signals": config.signals,
+        "signals": "read from the teacher at every step" if config.signals == "live" else "kept before training",
         "epochs": str(config.epochs),
         "learning rate": f"{config.learning_rate:g}, warmed up over {config.warmup_fraction:.0%} of the steps",
         "batch": f"{config.batch_tokens:,} tokens",
-        "precision": config.precision,
+        "precision": config.precision if config.precision != "auto" else "",
         "seed": str(config.seed),
         **{f"answers of {bound_text(one.ref, 80)}": answered(one) for one in report.teachers if one.answers},
         "speed": f"{format_number(report.tokens_per_s)} tokens a second" if report.tokens_per_s is not None else "",

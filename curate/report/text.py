@@ -12,8 +12,8 @@ Cell = str | int | float | None
 _HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 _NUMBER = r"[-+−]?[\d.,]+(e[-+]?\d+)?"
-_UNIT = r"(\s?(%|×|ms|s|min|h|k|M|B|T|[kMGT]B))?"
-_NUMERIC = re.compile(rf"{_NUMBER}{_UNIT}( to {_NUMBER})?( \({_NUMBER} to {_NUMBER}\))?|∞|−∞")
+_UNIT = r"(\s?(%|×|ms|s|min|h|points|k|M|B|T|[kMGT]B))?"
+_NUMERIC = re.compile(rf"{_NUMBER}{_UNIT}( to {_NUMBER}{_UNIT})?( \({_NUMBER} to {_NUMBER}\))?|∞|−∞")
 _NARROWEST = 8
 """A column is not cut below so many cells."""
 

@@ -15,6 +15,7 @@ from curate.prompts.results import (
     PromptDecision,
     ShiftReport,
 )
+from curate.report.measures import meaning
 from curate.report.text import escape_controls, table
 
 ADVICE = {
@@ -29,27 +30,6 @@ ADVICE = {
     "whole-chain": "run the policy's whole chain",
 }
 """What to do about a finding, by its rule."""
-
-MEANS = {
-    "vendi": "about so many unlike prompts",
-    "cluster_entropy": "spread over the reference's topics, 1 like the reference",
-    "reference_coverage": "how near the reference's rows find a prompt, 1 like among themselves",
-    "mean_nn_similarity": "cosine to the nearest other prompt",
-    "effective_rank": "directions the set uses",
-    "distinct_2": "different word pairs",
-    "compression_ratio": "greater is more repetitive",
-    "mean_pairwise_distance": "blind to duplicates",
-    "usable_share": "rows in which no row check finds a fault",
-    "quality": "mean score of the rows' surface, 0 to 1",
-    "sqrt_mmd": "0 like the reference",
-    "off_target_share": "least share off the reference",
-    "c2st_auc": "0.5 cannot be told apart, 1 always",
-    "sqrt_energy": "0 like the reference",
-    "frechet": "has a floor in small samples",
-    "prdc_precision": "prompts near some reference row",
-    "prdc_coverage": "reference rows with a prompt near",
-}
-"""What a number means, in a few words."""
 
 BARS = " ▁▂▃▄▅▆▇█"
 
@@ -194,10 +174,7 @@ def metrics_text(metrics: Mapping[str, Metric]) -> list[str]:
     for name, metric in metrics.items():
         value = "–" if metric.value is None else f"{metric.value:.3f}"
         interval = "" if metric.low is None or metric.high is None else f"{metric.low:.3f} … {metric.high:.3f}"
-        meaning = MEANS.get(name, "")
-        rows.append(
-            (name, value, interval, f"{meaning}; {metric.note}" if metric.note not in ("", meaning) else meaning)
-        )
+        rows.append((name, value, interval, meaning(name, metric.note)))
     return table(rows, ["metric", "value", "95 % interval", "what it says"], width=120).splitlines()
 
 

@@ -3,26 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from curate.distillation.results import ExamPoint, Quality, TrainingReport
-from curate.report.numbers import (
-    format_bytes,
-    format_count,
-    format_fixed,
-    format_number,
-    format_ratio,
-    format_seconds,
-    format_share,
-)
+from curate.report.measures import QUALITIES
+from curate.report.numbers import format_bytes, format_count, format_number, format_ratio, format_seconds
 from curate.report.text import bound_text, table
-
-QUALITIES = {
-    "perplexity": ("perplexity", format_number),
-    "kl_to_teacher": ("KL to teacher (nats)", format_fixed),
-    "reverse_kl": ("reverse KL (nats)", format_fixed),
-    "top1_agreement": ("top-1 agreement", format_share),
-    "accuracy": ("accuracy", format_share),
-}
-"""Field of ``Quality`` to its label and spelling."""
-
 
 TERM_NAMES = {"total": "weighted total", "kd": "KD", "feature": "hidden states", "attention": "attention maps"}
 """How the loss terms are called by people; any other goes by its own name."""

@@ -7,7 +7,8 @@ from curate.artifact import Value
 from curate.gate import Finding, Verdict, worst
 from curate.licenses.decision import Case, Decision, Lineage, LineageNode
 from curate.prompts.results import Drop, FilterReport, Metric, PromptDecision
-from curate.report.numbers import ABSENT, format_number
+from curate.report.measures import label, meaning, spelling
+from curate.report.numbers import ABSENT
 
 MAX_FINDINGS = 300
 MAX_NODES = 300
@@ -120,7 +121,13 @@ def case_line(case: Case) -> str:
     student = f"student {case.student_name}" if case.student_name else "a student"
     base = f" from {case.student_base}" if case.student_base else ""
     use = f"{'commercial' if case.commercial else 'non-commercial'}, {'published' if case.published else 'internal'}"
-    return f"{student}{base}; {use}; the student sees {', '.join(case.signals) or 'nothing'}"
+    return f"{student}{base}; {use}; the student sees {_listed(case.signals) or 'nothing'}"
+
+
+def _listed(signals: Sequence[str]) -> str:
+    """What is taken from the teacher, as a sentence lists it."""
+    said = [{"hidden-states": "hidden states", "attentions": "attention maps"}.get(name, name) for name in signals]
+    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
 def view_tree(lineage: Lineage, findings: Iterable[Finding]) -> tuple[TreeNode, ...]:
@@ -161,15 +168,16 @@ def view_drops(report: FilterReport) -> tuple[Drop, ...]:
 
 
 def metric_rows(metrics: dict[str, Metric]) -> tuple[tuple[str, ...], ...]:
-    """Name, value, interval and note of every metric."""
+    """Name, value, interval and meaning of every metric."""
     return tuple(
-        (name.replace("_", " "), format_number(metric.value), _interval(metric), metric.note)
+        (label(name), spelling(name)(metric.value), _interval(name, metric), meaning(name, metric.note))
         for name, metric in metrics.items()
     )
 
 
-def _interval(metric: Metric) -> str:
+def _interval(name: str, metric: Metric) -> str:
     """The 95 % interval, or a dash."""
     if metric.low is None or metric.high is None:
         return ABSENT
-    return f"{format_number(metric.low)} to {format_number(metric.high)}"
+    spell = spelling(name)
+    return f"{spell(metric.low).removesuffix(' %')} to {spell(metric.high)}"

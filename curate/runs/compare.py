@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -190,12 +191,16 @@ def _dropped(
 
 def _findings(a: tuple[Finding, ...], b: tuple[Finding, ...]) -> Iterator[TextPair]:
     """Findings other than allow that only one has."""
-    one, other = ({f"{f.rule}: {f.subject}": f for f in found if f.effective is not Verdict.ALLOW} for found in (a, b))
-    for name in dict.fromkeys([*one, *other]):
-        before, after = one.get(name), other.get(name)
-        if before is None or after is None or before.message != after.message:
-            shown = [f"{f.verdict}: {f.message}" if f else "nothing" for f in (before, after)]
-            yield TextPair(group="finding", name=name, a=shown[0], b=shown[1])
+    sides = [[f for f in found if f.effective is not Verdict.ALLOW] for found in (a, b)]
+    told = [{(f.rule, f.subject, f.message) for f in side} for side in sides]
+    lone = [
+        [f for f in side if (f.rule, f.subject, f.message) not in other]
+        for side, other in zip(sides, reversed(told), strict=True)
+    ]
+    for name in dict.fromkeys(f"{f.rule}: {f.subject}" for side in lone for f in side):
+        shown = [[f"{f.verdict}: {f.message}" for f in side if f"{f.rule}: {f.subject}" == name] for side in lone]
+        for before, after in zip_longest(*shown, fillvalue="nothing"):
+            yield TextPair(group="finding", name=name, a=before, b=after)
 
 
 def _verdicts(a: Path, b: Path) -> Iterator[TextPair]:
@@ -234,10 +239,17 @@ def _configurations(a: Path, b: Path) -> Iterator[TextPair]:
 def _flat(payload: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Dotted keys and their values as text."""
     for key, value in payload.items():
-        if isinstance(value, dict) and value:
+        if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", str(value)
+            yield f"{prefix}{key}", _setting(value)
+
+
+def _setting(value: object) -> str:
+    """A value of a run file as one would write it there."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_setting, value)) or "none"
+    return str(value).lower() if isinstance(value, bool) else "none" if value in (None, "") else str(value)
 
 
 def _read(kind: type[Kind], path: Path) -> Kind | None:

@@ -23,8 +23,11 @@ TEACHERS = ("demo/mit-over-llama", SMOLLM2, "embedded")
 """The three that the demo asks about: denied, under review, allowed."""
 
 
-def demo_config(teacher: DemoTeacher) -> RunConfig:
-    """The run file of the demo."""
+QUICK_PROMPTS, QUICK_HELD_OUT = 240, 200
+
+
+def demo_config(teacher: DemoTeacher, *, quick: bool = False) -> RunConfig:
+    """The run file of the demo; ``quick`` asks fewer prompts, once, and examines on fewer."""
     folder = demo_folder()
     shared = {
         "prompts": str(folder / "prompts.jsonl"),
@@ -58,6 +61,10 @@ def demo_config(teacher: DemoTeacher) -> RunConfig:
             seed=77,
         )
         shared["budget"] = 240
+    if quick:
+        shared["budget"] = QUICK_PROMPTS
+        examined = distill.evaluation.model_copy(update={"max_prompts": QUICK_HELD_OUT})
+        distill = distill.model_copy(update={"epochs": 1, "evaluation": examined})
     return RunConfig.model_validate(
         {
             "teacher": teacher,

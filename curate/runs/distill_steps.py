@@ -34,8 +34,8 @@ def distill(shop: Workshop) -> TrainingReport:
             if (shop.root / name).exists():
                 step.add(shop.root / name)
         gone = sum(count for one in report.teachers for count in one.dropped.values())
-        step.message = f"{report.steps} steps, {report.tokens} answer tokens" + (
-            f"; {gone} answers dropped" if gone else ""
+        step.message = f"{report.steps:,} steps, {report.tokens:,} answer tokens" + (
+            f"; {gone:,} answers dropped" if gone else ""
         )
     return report
 

@@ -101,12 +101,15 @@ def judge_licenses(shop: Workshop) -> Decision:
             step.add(shop.root / name)
             shop.say(_decision_line("teacher" if name in files else "student's base", decisions[name]))
         if len(refs) > 1:
-            decisions[DECISION] = _write_decision(shop.root / DECISION, unite([decisions[name] for name in files]))
+            decisions[DECISION] = _write_decision(
+                shop.root / DECISION, unite([decisions[name] for name in files], shop.policy)
+            )
             step.add(shop.root / DECISION)
             shop.say(_decision_line("teachers together", decisions[DECISION]))
         for path in source.write(shop.root / "cards", today=shop.today):
             step.add(path)
-        step.message = "; ".join(f"{name.removesuffix('.json')}: {one.verdict}" for name, one in decisions.items())
+        said = {DECISION: "teacher" if len(refs) == 1 else "together", "base_decision.json": "base"}
+        step.message = "; ".join(f"{said.get(name, one.ref)}: {one.verdict}" for name, one in decisions.items())
         for one in decisions.values():
             refuse(one.ref, one.verdict, one.findings)
         for place, (_, endpoint) in zip(files, teachers_of(config), strict=True):

@@ -100,7 +100,6 @@ def write_report(shop: Workshop) -> None:
             prompt_decision=_read(PromptDecision, shop.root / "prompt_decision.json"),
             training=_read(TrainingReport, shop.root / "training.json"),
             baseline=_read(TrainingReport, shop.root / "baseline.json"),
-            notes=("This is what was read, measured and recorded; it is not legal advice.",),
         )
         write_text(shop.root / "report.html", page)
         step.add(shop.root / "report.html")

@@ -34,7 +34,10 @@ class Outcome(Value):
 
     def text(self) -> str:
         """A few lines for the terminal."""
-        steps = [f"  {one.name:<12} {one.status:<8} {one.wall_s:8.1f} s  {one.message}" for one in self.record.steps]
+        name = max((len(one.name) for one in self.record.steps), default=0)
+        steps = [
+            f"  {one.name:<{name}}  {one.status:<8} {one.wall_s:8.1f} s  {one.message}" for one in self.record.steps
+        ]
         page = Path(self.folder) / "report.html"
         report = [f"report: {page}"] if page.is_file() else []
         head, tail = f"{self.record.status}: {self.folder}", f"run.json sha256 {self.record_sha256}"

@@ -60,7 +60,7 @@ def filter_prompt_set(shop: Workshop) -> tuple["PromptSet", FilterReport]:
         path, _ = write_kept(shop.root, kept)
         step.add(shop.root / "filter.json")
         step.add(path)
-        step.message = f"kept {report.rows_kept} of {report.rows_read}"
+        step.message = f"kept {report.rows_kept:,} of {report.rows_read:,}"
         shop.say(f"prompts: {step.message}; dropped: {_dropped(report)}")
     return kept, report
 
@@ -82,7 +82,7 @@ def _place(shop: Workshop, name: str) -> str:
 
 def _dropped(report: FilterReport) -> str:
     """What went, by filter."""
-    return ", ".join(f"{one.name} {one.dropped}" for one in report.filters if one.dropped) or "nothing"
+    return ", ".join(f"{one.name} {one.dropped:,}" for one in report.filters if one.dropped) or "nothing"
 
 
 def analyze(shop: Workshop, kept: "PromptSet", filtered: FilterReport) -> tuple[DiversityReport, ShiftReport | None]:

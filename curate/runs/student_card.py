@@ -41,7 +41,7 @@ def student_card(
             f"# {_plain(config.student.name)}",
             "",
             f"Distilled with curate {decision.curate_version} in run `{_plain(run_id)}` from "
-            f"{_taught_by(decision, training)}, on {prompts.rows} approved prompts.",
+            f"{_taught_by(decision, training)}, on {prompts.rows:,} approved prompts.",
             "",
             "## What may be done with it",
             "",
@@ -54,12 +54,13 @@ def student_card(
             "",
             "## How it was taught",
             "",
-            f"L = {_formula(training.config.losses)}; {training.steps} optimizer steps over {training.tokens} answer "
-            f"tokens; {training.answers_from_file} answers from the file, {training.answers_from_teacher} from "
-            f"{'the teacher' if len(training.teachers) < 2 else 'the teachers'}.",
+            f"L = {_formula(training.config.losses)}; {training.steps:,} optimizer steps over {training.tokens:,} "
+            f"answer tokens; {_answers(training)}.",
             *_teachers(training),
             "",
-            "## What it measures",
+            "## What was measured",
+            "",
+            f"On {training.prompts_held_out:,} held-out prompts, which it did not learn from:",
             "",
             *measures_table(training),
             "",
@@ -128,6 +129,13 @@ def _taught_by(decision: Decision, training: TrainingReport) -> str:
     return " and ".join(shares)
 
 
+def _answers(training: TrainingReport) -> str:
+    """Where the answers came from."""
+    whose = "the teacher" if len(training.teachers) < 2 else "the teachers"
+    counts = {"the file": training.answers_from_file, whose: training.answers_from_teacher}
+    return ", ".join(f"{count:,} answers from {place}" for place, count in counts.items() if count) or "no answers"
+
+
 def _teachers(training: TrainingReport) -> list[str]:
     """What each teacher answered and what of it did not teach; nothing where nothing was asked."""
     lines = []
@@ -136,7 +144,7 @@ def _teachers(training: TrainingReport) -> list[str]:
         through = f" through an endpoint as `{_plain(', '.join(one.served_as))}`" if one.served_as else ""
         if one.answers:
             lines.append(
-                f"- `{_plain(one.ref)}`: {one.answers} answers{through}, {one.cut} cut at the bound; "
+                f"- `{_plain(one.ref)}`: {one.answers:,} answers{through}, {one.cut:,} cut at the bound; "
                 f"dropped: {gone or 'none'}"
             )
     return ["", *lines] if lines else []
@@ -146,11 +154,12 @@ def _formula(losses: LossConfig) -> str:
     """The loss as it was used."""
     terms = [f"{losses.task:g}·L_task"] if losses.task else []
     if losses.kd.weight:
-        terms.append(f"{losses.kd.weight:g}·L_KD ({losses.kd.divergence}, T = {losses.kd.temperature:g})")
+        divergence = losses.kd.divergence.replace("_", " ").replace("kl", "KL")
+        terms.append(f"{losses.kd.weight:g}·L_KD ({divergence}, T = {losses.kd.temperature:g})")
     if losses.feature.weight:
         terms.append(f"{losses.feature.weight:g}·L_feat ({losses.feature.distance})")
     if losses.attention.weight:
-        terms.append(f"{losses.attention.weight:g}·L_att ({losses.attention.distance})")
+        terms.append(f"{losses.attention.weight:g}·L_att ({losses.attention.distance.replace('kl', 'KL')})")
     return " + ".join(terms)
 
 
@@ -165,7 +174,7 @@ def measures_table(training: TrainingReport) -> list[str]:
         headers, rows = exam_rows(training.exams)
         lines += ["", "While training:", "", *_markdown_table(headers, rows)]
     if line := balance_line(training.balance):
-        lines += ["", f"{_plain(line)}."]
+        lines += ["", f"{_plain(line[0].upper() + line[1:])}."]
     return lines
 
 

@@ -9,6 +9,7 @@ from curate.errors import ConfigError, TamperedError
 from curate.gate import ApprovedTeacher, refuse
 from curate.licenses.decision import Decision
 from curate.licenses.duties import combine_decisions
+from curate.policy import Policy
 from curate.runs.config import RunConfig
 
 if TYPE_CHECKING:
@@ -49,14 +50,14 @@ def _count(root: Path, name: str) -> Iterator[str]:
         place += 1
 
 
-def unite(decisions: Sequence[Decision]) -> Decision:
+def unite(decisions: Sequence[Decision], policy: Policy | None = None) -> Decision:
     """One decision on several teachers of one student: every finding, every duty, and duties that clash.
 
     Raises:
         ConfigError: they were made for different cases or under different policies.
     """
     try:
-        return combine_decisions(decisions)
+        return combine_decisions(decisions, policy)
     except ValueError as error:
         raise ConfigError(
             f"teachers: {error}", hint="ask the license gate about each under one policy and for one student"
@@ -80,13 +81,13 @@ def judge_together(tickets: Sequence[tuple[ApprovedTeacher, Path]]) -> Decision:
     return united
 
 
-def check_united(root: Path, decision: Decision, parts: Sequence[Decision]) -> None:
+def check_united(root: Path, decision: Decision, parts: Sequence[Decision], policy: Policy) -> None:
     """Hold the decision on several teachers against the decisions on each.
 
     Raises:
         TamperedError: it is not what they come to.
     """
-    if unite(parts).resume_digest() != decision.resume_digest():
+    if unite(parts, policy).resume_digest() != decision.resume_digest():
         raise TamperedError(f"{root / DECISION}: not what the decisions on each teacher come to")
 
 

@@ -1,7 +1,7 @@
 """Check the decisions of a run: verdicts follow from findings, those from policy, cards and catalogue."""
 
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TypeVar
 
 from curate import __version__
@@ -53,7 +53,7 @@ def check_decisions(root: Path) -> tuple[str, ...]:
     notes: dict[str, None] = {}
     together = decisions.get(DECISION)
     if own and isinstance(together, Decision):
-        check_united(root, together, [_read(Decision, root / name) for name in own])
+        check_united(root, together, [_read(Decision, root / name) for name in own], policy)
     for name, decision in decisions.items():
         if isinstance(decision, Decision) and not (own and name == DECISION):
             notes.update(dict.fromkeys(_check_again(root / name, decision, policy)))
@@ -96,7 +96,7 @@ def _check_again(path: Path, decision: Decision, policy: Policy) -> list[str]:
     if not cards.is_dir() or any(len(node.ref) > LONGEST_KEPT_NAME for node in nodes):
         return []
     for what, ref in (("teacher", decision.ref), ("student's base", decision.case.student_base)):
-        if ref.startswith((".", "/", "~")) or ":\\" in ref:
+        if ref.startswith((".", "/", "~")) or PureWindowsPath(ref).drive:
             return [f"{path.name}: the {what} is a folder, so its card was not judged again"]
     again = _judge(decision, policy, cards)
     if again is None or _gist(again) != _gist(decision):

@@ -184,6 +184,13 @@ def test_check_policy_reads_all_that_ship_and_prints_a_schema(curate):
     assert json.loads(out)["properties"]["licenses"]
 
 
+def test_check_policy_prints_a_shipped_policy_that_can_be_copied(curate, tmp_path):
+    copy = tmp_path / "mine.yaml"
+    assert curate("check-policy", "permissive-only", "--print", "-o", str(copy))[0] == 0
+    assert copy.read_text() == (ROOT / "policies" / "permissive-only.yaml").read_text()
+    assert "a valid policy, mine" in curate("check-policy", str(copy))[1]
+
+
 def test_check_policy_finds_a_name_that_means_nothing(curate, tmp_path):
     path = tmp_path / "p.yaml"
     path.write_text("licenses:\n  by_id: {apache-2.O: allow}\n")

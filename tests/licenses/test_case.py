@@ -21,7 +21,7 @@ from curate.licenses.duties import combine_decisions
 from curate.licenses.facts import load_catalogue
 from curate.licenses.lineage import Chain
 from curate.licenses.thresholds import AMOUNT, is_within
-from curate.policy import LicensePolicy, Organisation, load_policy
+from curate.policy import LicensePolicy, Organisation, Waiver, load_policy
 
 CATALOGUE = load_catalogue()
 CONDITIONAL = load_policy("conditional")
@@ -219,6 +219,24 @@ def test_two_licenses_that_want_the_student_for_themselves_clash(judge, licenses
     cards = {f"a/m{number}": {"license": "other", "license_name": one} for number, one in enumerate(licenses)}
     both = combine_decisions([judge(ref, cards, policy="conditional") for ref in cards])
     assert both.verdict.value == verdict, both.findings
+
+
+def test_a_waiver_holds_for_a_clash_of_teachers_too(judge):
+    cards = {"a/one": {"license": "gpl-3.0"}, "a/two": {"license": "cc-by-sa-4.0"}}
+    policy = load_policy("conditional")
+    parts = [judge(ref, cards, policy=policy) for ref in cards]
+    (clash,) = [one for one in combine_decisions(parts, policy).findings if one.effective is Verdict.REVIEW]
+    waiver = Waiver(
+        rule=clash.rule, subject="a/one + a/two", reason="the student is published under both", signed_by="Ada Example",
+        signed_on=TODAY, until=TODAY, finding_sha256=clash.sha256(),
+    )  # fmt: skip
+    signed = policy.model_copy(update={"waivers": (waiver,)})
+    assert combine_decisions(parts, signed).verdict is Verdict.ALLOW
+    assert combine_decisions(parts).verdict is Verdict.REVIEW
+    ended = signed.model_copy(
+        update={"waivers": (waiver.model_copy(update={"signed_on": date(2020, 1, 1), "until": date(2020, 1, 2)}),)}
+    )
+    assert combine_decisions(parts, ended).verdict is Verdict.REVIEW
 
 
 def test_a_teacher_and_a_base_that_want_different_names_clash_once(judge):

@@ -15,6 +15,7 @@ from curate.policy import LicensePolicy, Policy, PromptPolicy, Waiver, load_poli
 from curate.prompts.analyze import analyze_prompts, approve_prompts, judge_prompts
 from curate.prompts.chain import FILTERS, check_chain, covers, filter_options, tighten
 from curate.prompts.filters import filter_prompts
+from curate.prompts.judge import judge_bound
 from curate.prompts.pictures import spread
 from curate.prompts.promptset import PromptSet
 from curate.prompts.reading import read_prompts
@@ -292,3 +293,12 @@ def test_rows_that_would_be_dropped_are_not_shown_as_kept(tmp_path: Path) -> Non
 def test_the_map_is_drawn_from_the_whole_file() -> None:
     assert spread(range(1000), 4) == [0, 250, 500, 750]
     assert spread([5, 6], 4) == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [(100_000.0, "100,000"), (12_345.67, "12,345.7"), (1.0, "1"), (0.012345, "0.01235"), (61.071, "61.07")],
+)
+def test_a_bound_is_told_in_numbers_without_an_exponent(value, told):
+    found = judge_bound(load_policy("default"), "rows", value, 250_000.0, True)
+    assert found.message == f"rows is {told}; the policy wants at least 250,000"

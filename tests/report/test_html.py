@@ -136,7 +136,30 @@ def test_an_analysis_page_says_the_same_as_the_text_in_its_first_lines():
     assert page.text.index("In short") < page.text.index("Map of prompts")
     assert "usable_share is 0.84; the policy wants at least 0.9" in page.text
     assert "against the rows as they are" in page.text
-    assert "deny" in page.text
+    assert page.text.index("Denied") < page.text.index("before any filter") < page.text.index("In short")
+
+
+def test_a_metric_on_a_page_says_what_it_means_once_and_a_share_is_per_cent():
+    metrics = {
+        "vendi": Metric(value=61.1), "mean_pairwise_distance": Metric(value=0.76, note="blind to duplicates"),
+        "usable_share": Metric(value=0.994, low=0.98, high=1.0),
+    }  # fmt: skip
+    text = Page(prompts_page(diversity_report().model_copy(update={"metrics": metrics}))).text
+    assert "about so many unlike prompts" in text
+    assert text.count("blind to duplicates") == 1
+    assert "99.4 %" in text
+    assert "98.0 to 100.0 %" in text
+
+
+def test_a_base_that_is_the_teacher_is_not_told_twice():
+    teacher = allowed_decision()
+    base = teacher.model_copy(update={"case": teacher.case.model_copy(update={"as_base": True})})
+    page = assert_self_contained(run_page(title="r", steps=(), teacher=teacher, base=base))
+    assert "The same model as the teacher" in page.text
+    assert page.text.count("What was found") == 1
+    assert base.digest() in page.text
+    other = run_page(title="r", steps=(), teacher=teacher, base=denied_decision())
+    assert "The same model as the teacher" not in other
 
 
 def test_a_prompts_page_shows_the_faults_of_answers_and_draws_the_quality_of_the_rows():

@@ -37,6 +37,15 @@ def test_two_prompt_sets_are_compared_number_by_number(analyses):
     assert any(pair.group == "finding" and "too-narrow" in pair.name for pair in comparison.differences)
 
 
+def test_every_finding_that_differs_is_shown_also_where_one_rule_found_several(analyses):
+    comparison = compare_analyses(*analyses, names=("a", "b"))
+    shown = [pair.b for pair in comparison.differences if pair.group == "finding"]
+    wanted = [f"{f.verdict}: {f.message}" for f in analyses[1].findings if f.effective is not Verdict.ALLOW]
+    assert len(wanted) > len({f.rule for f in analyses[1].findings if f.effective is not Verdict.ALLOW})
+    assert sorted(shown) == sorted(wanted)
+    assert {pair.a for pair in comparison.differences} == {"nothing"}
+
+
 def test_a_set_compared_with_itself_shows_no_difference(analyses):
     comparison = compare_analyses(analyses[0], analyses[0], names=("a", "a"))
     assert {pair.difference for pair in comparison.metrics} == {0.0}
