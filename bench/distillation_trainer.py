@@ -19,8 +19,8 @@ TRL_ROWS = 4
 """Rows of TRL's batches."""
 BATCH_TOKENS = 1024
 """Of curate's; about as many tokens as TRL's have."""
-TRAINERS = "TRL", "curate", "cached"
-EPOCHS = {"cached": 3}
+EPOCHS = {"cached": 3, "TRL3": 3}
+"""Of the trainers that run more than one."""
 
 
 def measure_trainer(variant, options):
@@ -43,8 +43,9 @@ def measure_trainer(variant, options):
     encoder = Encoder(tokenizer, max_prompt_tokens=512, max_answer_tokens=512)
     examples = encoder.encode([row["id"] for row in rows], questions, answers)
     with tempfile.TemporaryDirectory() as folder:
-        if name == "TRL":
-            train = prepare_trl(student, teacher, tokenizer, questions, answers, precision, Path(folder))
+        if name in ("TRL", "TRL3"):
+            run = precision, EPOCHS.get(name, 1)
+            train = prepare_trl(student, teacher, tokenizer, questions, answers, run, Path(folder))
         else:
             train = prepare_curate(student, teacher, encoder, examples, precision, Path(folder), name == "cached")
         sum(float(tensor.sum()) for model in (student, teacher) for tensor in model.parameters())  # all pages are in
@@ -58,18 +59,22 @@ def measure_trainer(variant, options):
     return {"wall_s": wall, "cpu_s": cpu, "peak_mb": peak.megabytes, "loss": loss, "tokens": tokens}
 
 
-def prepare_trl(student, teacher, tokenizer, questions, answers, precision, folder):
-    """GKDTrainer, off-policy, β = 0; without gradient checkpointing, which would make it slower."""
+def prepare_trl(student, teacher, tokenizer, questions, answers, run, folder):
+    """GKDTrainer, off-policy, β = 0; without gradient checkpointing, which would make it slower.
+
+    ``run`` is precision and epochs.
+    """
     from datasets import Dataset
     from trl.experimental.gkd import GKDConfig, GKDTrainer
 
+    precision, epochs = run
     talks = [
         [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
         for question, answer in zip(questions, answers, strict=True)
     ]
     options = GKDConfig(
         output_dir=str(folder), use_cpu=True, bf16=precision == "bf16", lmbda=0.0, beta=0.0, max_length=1024,
-        per_device_train_batch_size=TRL_ROWS, num_train_epochs=1, learning_rate=RATE, gradient_checkpointing=False,
+        per_device_train_batch_size=TRL_ROWS, num_train_epochs=epochs, learning_rate=RATE, gradient_checkpointing=False,
         report_to=[], save_strategy="no", logging_strategy="no", disable_tqdm=True, optim="adamw_torch",
     )  # fmt: skip
     trainer = GKDTrainer(
