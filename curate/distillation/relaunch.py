@@ -42,6 +42,11 @@ class Launch:
     """Where several machines meet."""
     port: int = 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether one process was asked for."""
+        return self.processes == 1 and self.machines == 1
+
     def options(self) -> list[str]:
         """The same for torch's launcher.
 
@@ -68,8 +73,7 @@ def become_several(device: str) -> None:
         SystemExit: they ran; the exit status is that of the first that failed, 0 where none did.
         KeyboardInterrupt: they were interrupted.
     """
-    launched = "ACCELERATE_USE_CPU" in os.environ and "MASTER_PORT" in os.environ
-    if not launched or any(name in os.environ for name in ALREADY):
+    if not _left_alone():
         return
     launch = find_launch()
     if launch is None or launch.processes is None:
@@ -77,7 +81,7 @@ def become_several(device: str) -> None:
             "accelerate launch: several processes were asked for, one was started, and how many is not to be found out",
             hint=LINE,
         )
-    if launch.processes == 1 and launch.machines == 1:
+    if launch.alone:
         return
     if device != "cpu":
         raise ConfigError(
@@ -85,6 +89,29 @@ def become_several(device: str) -> None:
             hint="give --num_processes the number of GPUs, or keep off them with --cpu",
         )
     run_again(launch.options())
+
+
+def refuse_several(what: str) -> None:
+    """Refuse several processes for what one process writes.
+
+    Raises:
+        ConfigError: a launcher has started several, or was asked for them.
+    """
+    several = any(os.environ.get(name, "1") != "1" for name in ALREADY)
+    if _left_alone():
+        launch = find_launch()
+        several = launch is None or not launch.alone
+    if several:
+        raise ConfigError(
+            f"{what} is written by one process, and a launcher was asked for several",
+            hint="run it without one, or curate run --only-gates first and then launch curate distill with its tickets",
+        )
+
+
+def _left_alone() -> bool:
+    """Whether accelerate started this process alone and left it an address at which several would meet."""
+    launched = "ACCELERATE_USE_CPU" in os.environ and "MASTER_PORT" in os.environ
+    return launched and not any(name in os.environ for name in ALREADY)
 
 
 def find_launch() -> Launch | None:

@@ -129,6 +129,16 @@ def test_one_process_that_was_asked_for_is_one(monkeypatch):
 
 
 @pytest.mark.usefixtures("launched")
+@pytest.mark.parametrize("found", [None, Launch(None), Launch(2), Launch(1, machines=2)])
+def test_what_one_process_writes_is_refused_where_several_were_asked_for(monkeypatch, found):
+    monkeypatch.setattr(relaunch, "find_launch", lambda: found)
+    with pytest.raises(ConfigError, match="a run is written by one process"):
+        relaunch.refuse_several("a run")
+    monkeypatch.setattr(relaunch, "find_launch", lambda: Launch(1))
+    assert relaunch.refuse_several("a run") is None
+
+
+@pytest.mark.usefixtures("launched")
 def test_a_process_that_a_launcher_has_counted_starts_no_others(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr(relaunch, "find_launch", lambda: pytest.fail("asked"))
