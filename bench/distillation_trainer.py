@@ -1,8 +1,8 @@
 """A distillation trainer of curate or TRL, one measured in this process: the same models, answers and precision.
 
 SmolLM2-135M-Instruct teaches a copy of six of its layers, GSM8K's questions with their true answers, forward KL, whole
-vocabulary, AdamW. Time is of ``train`` alone and what it calls, memory the peak resident size above that with both models
-loaded.
+vocabulary, AdamW. Time is of ``train`` alone with what it calls, memory the peak resident size above that with both
+models loaded.
 """
 
 import ctypes
