@@ -28,6 +28,8 @@ from machine import markdown
 
 PEERS = {"TRL": "trl", "Liger": "liger_kernel"}
 CACHED = "trainer cached bf16"
+LONG = "trainer TRL3 bf16"
+"""Three epochs each."""
 
 
 def measure_cache():
@@ -85,7 +87,13 @@ def run_once(variant, options):
         command += [f"--{name}", str(getattr(options, name))]
     paths = [str(Path(options.peers).resolve())] if options.peers else []
     paths += [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []
-    threads = {"OMP_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+    # One compiler at a time, in the process that is measured.
+    threads = {
+        "TORCHINDUCTOR_COMPILE_THREADS": "1",
+        "OMP_NUM_THREADS": str(options.threads),
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
     surroundings = os.environ | threads | {"PYTHONPATH": os.pathsep.join(paths)}
     done = subprocess.run(command, capture_output=True, text=True, env=surroundings)
     if done.returncode:
@@ -137,13 +145,18 @@ def write_trainers(rows):
             EPOCHS.get(name.split()[1], 1),
             *(f"{middle(runs, unit):.1f}" for unit in ("wall_s", "cpu_s")),
             f"{middle(runs, 'speed'):.0f}",
+            f"{last_speed(runs):.0f}" if runs[0].get("last_s") else "–",
             f"{middle(runs, 'peak_mb'):,.0f}",
         ]
         for name, runs in rows.items()
     ]
-    return markdown(
-        ["trainer", "runs", "epochs", "wall s", "CPU s", "tokens / CPU s", "peak MB over the models"], lines
-    )
+    head = ["trainer", "runs", "epochs", "wall s", "CPU s", "tokens / CPU s", "of the last epoch"]
+    return markdown([*head, "peak MB over the models"], lines)
+
+
+def last_speed(runs):
+    """The median of tokens a CPU second in the last of three epochs."""
+    return statistics.median(run["tokens"] / 3 / run["last_s"] for run in runs if run.get("last_s"))
 
 
 def list_bars():
@@ -152,14 +165,17 @@ def list_bars():
         ours, liger = f"loss curate {precision}", f"loss Liger {precision}"
         yield f"loss memory, {precision}, ÷ TRL fp32", "peak_mb", ours, "loss TRL fp32", "≤", 0.06
         yield f"loss CPU time, {precision}, ÷ TRL fp32", "cpu_s", ours, "loss TRL fp32", "≤", time_bar
+        if precision == "bf16":
+            yield "loss memory, bf16, ÷ TRL bf16", "peak_mb", ours, "loss TRL bf16", "≤", 0.06
+            yield "loss CPU time, bf16, ÷ TRL bf16", "cpu_s", ours, "loss TRL bf16", "≤", time_bar
         yield f"loss memory, {precision}, ÷ Liger {precision}", "peak_mb", ours, liger, "≤", 1.0
         yield f"loss CPU time, {precision}, ÷ Liger {precision}", "cpu_s", ours, liger, "≤", 1.0
     for precision in ("bf16", "fp32"):
         ours, trl = f"trainer curate {precision}", f"trainer TRL {precision}"
         yield f"trainer tokens / CPU s, {precision}, ÷ TRL {precision}", "speed", ours, trl, "≥", 1.3
         yield f"trainer memory, {precision}, ÷ TRL {precision}", "peak_mb", ours, trl, "≤", 0.4
-    name = "three epochs of a cached teacher, building it included, tokens / CPU s ÷ TRL bf16"
-    yield name, "speed", CACHED, "trainer TRL bf16", "≥", 1.8
+    name = "three epochs of a cached teacher, building it included, tokens / CPU s ÷ three of TRL bf16"
+    yield name, "speed", CACHED, LONG, "≥", 1.8
 
 
 def write_bars(rows, cache):
@@ -204,13 +220,16 @@ def choose_variants(options):
         chosen += [f"loss {name} {precision}" for precision in ("fp32", "bf16") for name in names]
     if "trainer" in options.part:
         names = ["TRL", "curate"] if options.peers else ["curate"]
-        chosen += [f"trainer {name} {precision}" for precision in ("bf16", "fp32") for name in names] + [CACHED]
+        chosen += [f"trainer {name} {precision}" for precision in ("bf16", "fp32") for name in names]
+        chosen += [LONG, CACHED] if options.peers else [CACHED]
+    if "compile" in options.part:
+        chosen += ["trainer curate3 bf16", "trainer compiled bf16"]
     return [name for name in chosen if not options.only or any(text in name for text in options.only)]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--part", nargs="+", choices=["loss", "trainer"], default=["loss", "trainer"])
+    parser.add_argument("--part", nargs="+", choices=["loss", "trainer", "compile"], default=["loss", "trainer"])
     parser.add_argument("--tokens", type=int, default=4096, help="of the loss")
     parser.add_argument("--vocabulary", type=int, default=49_152)
     parser.add_argument("--width", type=int, default=576)

@@ -15,7 +15,7 @@ from curate.errors import ConfigError, Denied, TamperedError
 
 
 def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()) -> None:
-    """Refuse a config that cannot be run, in milliseconds and before any model is loaded.
+    """Refuse a config that cannot be run before any model is loaded; in milliseconds, unless it is to be compiled.
 
     Args:
         config: what is asked for.
@@ -24,6 +24,7 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
 
     Raises:
         ConfigError: what is wrong, and what to write instead.
+        UnavailableError: it is to be compiled, and nothing can be compiled here.
     """
     from curate.distillation.losses import parse_divergence
 
@@ -43,6 +44,11 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
         check_lora()
     if config.tensorboard:
         check_tensorboard()
+    if config.compile:
+        from curate.distillation.compiling import check_compile
+        from curate.distillation.world import choose_device
+
+        check_compile(choose_device())
     check_layers(config, read_layers(teacher), anchor)
     if config.evaluation.file and not (anchor / config.evaluation.file).is_file():
         raise ConfigError(f"evaluation.file: {anchor / config.evaluation.file}: no such file", hint="check the path")

@@ -75,7 +75,9 @@ def _register() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import eager_mask
 
-    AttentionInterface.register(IMPLEMENTATION, _attend)
+    # Never compiled: a layer's program serves the next layer too, whose maps would be kept under the first's number.
+    outside = torch.compiler.disable(_attend)  # type: ignore[no-untyped-call]
+    AttentionInterface.register(IMPLEMENTATION, outside)
     AttentionMaskInterface.register(IMPLEMENTATION, eager_mask)
 
 

@@ -154,6 +154,8 @@ class DistillConfig(Value):
     """Several teachers, each with its own ticket; only their answers teach then."""
     answer_checks: bool = True
     """Teachers' answers that are empty, refused, garbage or cut off do not teach."""
+    compile: bool = False
+    """Run the layers of student and teacher through torch.compile; the same losses to rounding."""
     max_prompt_tokens: int = Field(512, gt=0)
     max_answer_tokens: int = Field(64, gt=0)
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -170,9 +172,10 @@ class DistillConfig(Value):
         return bool(self.endpoint or self.teachers)
 
     def what_teaches(self) -> dict[str, Any]:
-        """Everything that changes the result: the config without how often it is saved and how servers are asked."""
+        """Everything that changes the result: the config without saving, asking and compiling."""
         hidden = {
             "checkpoint_every": True,
+            "compile": True,
             "tensorboard": True,
             "endpoint": OPERATION,
             "teachers": {"__all__": {"endpoint": OPERATION}},

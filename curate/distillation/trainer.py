@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from curate.distillation.balance import RESPONSE, Balance, Pulls
 from curate.distillation.batches import Batch, Example, collate, group_by_length
 from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from curate.distillation.compiling import compiled
 from curate.distillation.config import DistillConfig
 from curate.distillation.results import ExamPoint, LossPoint, Quality
 from curate.distillation.stack import LossStack, Totals, count_examples
@@ -88,7 +89,9 @@ class Trainer:
         self.stack.student.train()
         if self.config.gradient_checkpointing:
             save_memory(self.stack.student)
-        with self._log() as steps:
+        teachers = [self.stack.teacher] if self.stack.needs_teacher else []
+        models = [self.stack.student, *teachers] if self.config.compile else []
+        with self._log() as steps, compiled(models):
             self._go(steps)
         self.stack.student.eval()
         if self.config.gradient_checkpointing:

@@ -13,10 +13,9 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
+from curate.distillation.relaunch import become_several
 from curate.errors import ConfigError
 
-MPI_SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"
-"""Where MPI says how many processes it has started."""
 PATIENCE = timedelta(hours=12)
 """How long the others wait while the first asks the teacher, or examines and saves."""
 
@@ -85,8 +84,10 @@ def join_world() -> World:
 
     Raises:
         ConfigError: a launcher was asked for something that does not happen here.
+        SystemExit, KeyboardInterrupt: this process has started those that were asked for, and they are done.
     """
     check_launch()
+    become_several(choose_device())
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size <= 1:
         return World()
@@ -102,7 +103,7 @@ def check_launch() -> None:
     """Refuse a launch that would silently do something else than it says.
 
     Raises:
-        ConfigError: sharded training, or one process where accelerate was asked for several.
+        ConfigError: sharded training.
     """
     for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
         if _told(name):
@@ -110,12 +111,6 @@ def check_launch() -> None:
                 f"accelerate launch: {what} is asked for, but a student is held whole by every process",
                 hint="launch with examples/accelerate/gpus.yaml; for a teacher larger than a card see loading",
             )
-    alone = not any(name in os.environ for name in ("WORLD_SIZE", *MPI_SIZES))
-    if alone and _told("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
-        raise ConfigError(
-            "accelerate launch: several processes were asked for and one was started, as --cpu does without MPI",
-            hint="launch with --config_file examples/accelerate/cpu.yaml, or torchrun --nproc_per_node 2",
-        )
 
 
 def _told(name: str) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.artifact import Value, sha256_file
+from curate.distillation.relaunch import refuse_several
 from curate.errors import CurateError, Denied, MissingExtra, NeedsReview
 from curate.policy import Policy, load_policy
 from curate.progress import Progress, silent
@@ -76,10 +77,12 @@ def run_pipeline(
         say: takes one line for people whenever something is decided.
 
     Raises:
+        ConfigError: a launcher was asked for several processes; nothing was written.
         MissingExtra: a package is not installed; nothing was written.
         Denied, NeedsReview: a gate did not open; the folder holds the whole trail and nothing was trained.
         CurateError: whatever else broke, after the trail was closed over what is there.
     """
+    refuse_several("a run")
     _check_extras()
     chosen = policy or load_policy(policy_place(config, where))
     signer = _signer(sign)

@@ -211,6 +211,13 @@ def test_two_runs_at_once_do_not_share_a_folder(tmp_path):
     assert first.root != second.root
 
 
+def test_a_run_in_several_processes_is_refused_before_there_is_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="a run is written by one process"):
+        run_example("run.yaml", tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_without_its_packages_says_so_before_there_is_a_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("curate.runs.pipeline.find_spec", lambda name: None if name == "torch" else name)
     with pytest.raises(MissingExtra, match="torch is not installed") as missing:
