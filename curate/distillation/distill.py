@@ -26,6 +26,7 @@ from curate.distillation.lora import add_lora, merge_lora
 from curate.distillation.questions import Questions
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TeacherRecord, TrainingReport
+from curate.distillation.shared_folder import check_shared
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import export_student, make_student
@@ -83,6 +84,7 @@ def distill(
     preflight(config, teacher="" if config.answers_alone else find_weights(teacher_ticket), anchor=anchor)
     world = join_world()
     check_world(world, config.loading)
+    check_shared(out, world)
     run = _Run(teachers, dataset_ticket, config, out, anchor, progress, check, offline, world)
     tickets = [one.ticket for one in teachers]
     if resume and (report := find_finished(out, config, tickets, dataset_ticket)) is not None:

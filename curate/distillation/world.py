@@ -60,6 +60,21 @@ class World:
         self.add_tensors([sums])
         return dict(zip(names, sums.tolist(), strict=True))
 
+    def tell(self, number: int) -> int:
+        """The first process's number, in every process; it must fit 63 bits."""
+        if self.size == 1:
+            return number
+        told = torch.tensor([number], dtype=torch.int64, device=choose_device())
+        distributed.broadcast(told, src=0)
+        return int(told)
+
+    def who(self, here: bool) -> list[int]:
+        """The numbers of the processes in which something is so."""
+        flags = torch.zeros(self.size, dtype=torch.int64, device=choose_device())
+        flags[self.rank] = int(here)
+        self.add_tensors([flags])
+        return [int(rank) for rank in flags.nonzero()[:, 0]]
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
