@@ -13,6 +13,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
+from curate.distillation.fsdp_launch import fsdp_launched, told
 from curate.errors import ConfigError
 
 MPI_SIZES = "OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"
@@ -27,6 +28,8 @@ class World:
 
     rank: int = 0
     size: int = 1
+    sharded: bool = False
+    """Whether weights lie in shards, so that a model works only where all processes run it together."""
 
     @property
     def is_first(self) -> bool:
@@ -81,8 +84,12 @@ class World:
             distributed.barrier()
 
     @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """The first process goes through before the others, who find what it has written."""
+    def first_alone(self, *, together: bool = False) -> Iterator[None]:
+        """The first process goes through before the others, who find what it has written; or all go together."""
+        if together:
+            yield
+            self.wait()
+            return
         if not self.is_first:
             self.wait()
         yield
@@ -92,46 +99,47 @@ class World:
 
 def choose_device() -> str:
     """A GPU if there is one, and ``accelerate launch`` was not told to keep off it."""
-    return "cuda" if torch.cuda.is_available() and not _told("ACCELERATE_USE_CPU") else "cpu"
+    return "cuda" if torch.cuda.is_available() and not told("ACCELERATE_USE_CPU") else "cpu"
 
 
-def join_world() -> World:
+def join_world(sharding: str = "none") -> World:
     """The world the environment tells of; one process where it tells of none.
 
+    Args:
+        sharding: none or fsdp2, as the config has it; ``accelerate launch`` may ask for FSDP2, too.
+
     Raises:
-        ConfigError: a launcher was asked for something that does not happen here.
+        ConfigError: a launcher was asked for something that does not happen here, or one process is to share weights.
     """
     check_launch()
+    sharded = fsdp_launched() or sharding == "fsdp2"
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size <= 1:
+        if sharded:
+            raise ConfigError("sharding: one process has nobody to share weights with", hint="launch several processes")
         return World()
     cuda = choose_device() == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
-    return World(distributed.get_rank(), size)
+    return World(distributed.get_rank(), size, sharded)
 
 
 def check_launch() -> None:
     """Refuse a launch that would silently do something else than it says.
 
     Raises:
-        ConfigError: sharded training, or one process where accelerate was asked for several.
+        ConfigError: DeepSpeed, or one process where accelerate was asked for several.
     """
-    for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
-        if _told(name):
-            raise ConfigError(
-                f"accelerate launch: {what} is asked for, but a student is held whole by every process",
-                hint="launch with examples/accelerate/gpus.yaml; for a teacher larger than a card see loading",
-            )
+    if told("ACCELERATE_USE_DEEPSPEED"):
+        raise ConfigError(
+            "accelerate launch: DeepSpeed is asked for, and there is none here",
+            hint="launch with examples/accelerate/gpus.yaml, or with fsdp2.yaml beside it to shard the models",
+        )
     alone = not any(name in os.environ for name in ("WORLD_SIZE", *MPI_SIZES))
-    if alone and _told("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
+    if alone and told("ACCELERATE_USE_CPU") and "MASTER_PORT" in os.environ:
         raise ConfigError(
             "accelerate launch: several processes were asked for and one was started, as --cpu does without MPI",
             hint="launch with --config_file examples/accelerate/cpu.yaml, or torchrun --nproc_per_node 2",
         )
-
-
-def _told(name: str) -> bool:
-    return os.environ.get(name, "").casefold() in {"1", "true", "yes"}
