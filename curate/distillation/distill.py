@@ -28,8 +28,8 @@ from curate.distillation.lora import add_lora
 from curate.distillation.questions import Questions
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TeacherRecord, TrainingReport
-from curate.distillation.shared_folder import check_shared
 from curate.distillation.shards import is_sharded
+from curate.distillation.shared_folder import check_shared
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
 from curate.distillation.student import make_student

@@ -47,8 +47,8 @@ class World:
                 distributed.all_reduce(tensor)
 
     def add_gradients(self, trained: Sequence[Tensor]) -> None:
-        """Sum gradients over all processes; one that had no rows adds nothing."""
-        if self.size > 1:
+        """Sum gradients over all processes; one that had no rows adds nothing. Those of shards are sums already."""
+        if self.size > 1 and not self.sharded:
             for tensor in trained:
                 if tensor.grad is None:
                     tensor.grad = torch.zeros_like(tensor)
