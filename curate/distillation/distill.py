@@ -28,7 +28,7 @@ from curate.distillation.lora import add_lora
 from curate.distillation.questions import Questions
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TeacherRecord, TrainingReport
-from curate.distillation.shards import is_sharded
+from curate.distillation.shards import is_sharded, share_out
 from curate.distillation.shared_folder import check_shared
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
@@ -134,7 +134,7 @@ class _Run:
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
         self._stack(student, teacher, vocabulary).close()  # what cannot be wired is refused before anybody is asked
         reads = make_encoder(tokenizer if aligned else student_tokenizer, config, student, teacher if aligned else None)
-        self._shard(*(model for model in (student, teacher) if model is not None))
+        share_out(self.world, student, teacher)
         questions = self._questions(teacher, reads if aligned else None, tokenizer, reads)
         with self.world.first_alone(together=questions.together):
             lesson = prepare_lesson(
@@ -169,10 +169,8 @@ class _Run:
     def _read_back(self, folder: Path, device: str) -> Any:  # noqa: ANN401
         """The student as it was saved."""
         student = load_model(str(folder))[0]
-        if not self.world.sharded:
-            return student.to(device)
-        self._shard(student)
-        return student
+        share_out(self.world, student)
+        return student if self.world.sharded else student.to(device)
 
     def _teacher_in_memory(self, device: str) -> tuple[Any, Any]:
         """The one teacher whose signals are read while the student learns; none where answers alone teach."""
@@ -219,17 +217,8 @@ class _Run:
         teacher = student if teacher is None else teacher  # never run: every weight of its signals is 0
         stack = LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
         if is_sharded(student) and stack.features is not None:
-            self._shard(*stack.features.values())
+            share_out(self.world, *stack.features.values())
         return stack
-
-    def _shard(self, *models: Any) -> None:  # noqa: ANN401
-        """Leave this process its shards of some models, where the world is one that shares weights."""
-        if not self.world.sharded:
-            return
-        from curate.distillation.sharding import shard
-
-        for model in models:
-            shard(model, self.world)
 
     def _train(
         self,

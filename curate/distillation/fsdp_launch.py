@@ -31,6 +31,11 @@ def fsdp_launched() -> bool:
     for name, (what, hint) in REFUSED.items():
         if told(name):
             raise ConfigError(f"accelerate launch: {what}", hint=hint)
+    if os.environ.get("FSDP_RESHARD_AFTER_FORWARD", "true").casefold() in {"false", "no_shard", "shard_grad_op"}:
+        raise ConfigError(
+            "accelerate launch: fsdp_reshard_after_forward: layers are let go of after the forward pass",
+            hint="set it to true, or launch with examples/accelerate/gpus.yaml where the models fit whole",
+        )
     policy = os.environ.get("FSDP_AUTO_WRAP_POLICY", "")
     if policy not in ("", "TRANSFORMER_BASED_WRAP"):
         raise ConfigError(

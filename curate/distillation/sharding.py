@@ -18,11 +18,11 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from curate.distillation.config import LoraSettings
+from curate.distillation.loading import STORED
 from curate.distillation.lora import add_lora
 from curate.distillation.shards import PLAIN, settle, whole
 from curate.distillation.sides import count_layers, find_layers
 from curate.distillation.signals import READER, read_states
-from curate.distillation.student import STORED
 from curate.distillation.world import World, choose_device
 from curate.errors import ConfigError
 

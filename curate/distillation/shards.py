@@ -2,8 +2,11 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+from curate.distillation.world import World
 
 PLAIN = "_curate_plain_class"
 """The attribute under which a sharded model remembers its class."""
@@ -14,6 +17,17 @@ def is_sharded(model: Any) -> bool:  # noqa: ANN401
     return hasattr(model, PLAIN)
 
 
+def share_out(world: World, *models: Any) -> None:  # noqa: ANN401
+    """Leave this process its shards of some models, where the world is one that shares weights; see ``sharding``."""
+    if not world.sharded:
+        return
+    from curate.distillation.sharding import shard
+
+    for model in models:
+        if model is not None:
+            shard(model, world)
+
+
 def settle(model: Any) -> None:  # noqa: ANN401
     """Let go of what a forward pass without a backward pass has left gathered, so that parameters are shards again."""
     if is_sharded(model):
@@ -22,7 +36,11 @@ def settle(model: Any) -> None:  # noqa: ANN401
 
 def whole(tensor: Tensor) -> Tensor:
     """A tensor gathered from all processes, which must all call this; itself where it is not sharded."""
-    return tensor.detach().full_tensor() if isinstance(tensor, DTensor) else tensor
+    if not isinstance(tensor, DTensor):
+        return tensor
+    with torch.no_grad():
+        gathered: Tensor = tensor.full_tensor()
+    return gathered
 
 
 def own_part(tensor: Tensor) -> Tensor:
