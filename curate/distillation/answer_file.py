@@ -47,9 +47,14 @@ class AnswerFile:
     A line without an id tells of tokens that were probably spent on a reply that never came whole.
     """
 
-    def __init__(self, path: Path, fingerprint: str, decoding: Mapping[str, Any] | None = None) -> None:
-        """Open or begin a file; ``decoding`` is how the answers are made, for the first line."""
-        self.path = path
+    def __init__(
+        self, path: Path, fingerprint: str, decoding: Mapping[str, Any] | None = None, *, writes: bool = True
+    ) -> None:
+        """Open or begin a file; ``decoding`` is how the answers are made, for the first line.
+
+        Several processes may hear the same answers; all but one leave the writing to it.
+        """
+        self.path, self.writes = path, writes
         self.fingerprint = fingerprint
         self.decoding = dict(decoding or {})
         self.found: dict[str, Answer] = {}
@@ -111,6 +116,8 @@ class AnswerFile:
         self._write([])
 
     def _write(self, lines: list[str]) -> None:
+        if not self.writes:
+            return
         try:
             with self.path.open("ab", buffering=0) as stream:
                 self._write_whole(stream, "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass"))

@@ -8,6 +8,7 @@ import torch
 from curate.distillation.answer_file import Answer, AnswerFile
 from curate.distillation.batches import Encoder, group_by_length, pad_left, pad_right
 from curate.distillation.config import DistillConfig
+from curate.distillation.shards import is_sharded
 from curate.progress import Progress, silent
 
 MAX_ROWS = 256
@@ -37,7 +38,6 @@ def _group(prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: 
     return [group[start : start + MAX_ROWS] for group in groups for start in range(0, len(group), MAX_ROWS)]
 
 
-@torch.inference_mode()
 def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_tokens: int) -> list[Answer]:  # noqa: ANN401
     from transformers import GenerationConfig
 
@@ -53,9 +53,11 @@ def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_
         bos_token_id=encoder.tokenizer.bos_token_id,
         decoder_start_token_id=encoder.start,
     )
-    tokens = model.generate(
-        input_ids=input_ids.to(device), attention_mask=mask.long().to(device), generation_config=settings
-    )
+    # What shards gather is used again by the training, which cannot take tensors of inference mode.
+    with torch.no_grad(), torch.inference_mode(not is_sharded(model)):
+        tokens = model.generate(
+            input_ids=input_ids.to(device), attention_mask=mask.long().to(device), generation_config=settings
+        )
     before = input_ids.shape[1] if causal else 1  # a decoder that has an encoder gives back its start token alone
     said = tokens[:, before:]
     ended = torch.isin(said, torch.tensor(ends, device=said.device)).any(1).tolist()

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from curate.distillation.shards import own_part
 from curate.distillation.world import World
 
 log = logging.getLogger(__name__)
@@ -73,41 +74,61 @@ class Balance:
 class Pulls:
     """One step's gradients, term by term, summed over its batches."""
 
-    def __init__(self, trained: Sequence[Tensor], names: Sequence[str]) -> None:
-        self.trained = trained
+    def __init__(self, trained: Sequence[Tensor], names: Sequence[str], world: World | None = None) -> None:
+        self.trained, self.world = trained, world or World()
         self.gradients: dict[str, list[Tensor | None]] = {name: [None] * len(trained) for name in names}
 
     def add(self, parts: Mapping[str, Tensor]) -> None:
         """Add a batch's gradients; the graph is spent afterwards."""
         names = [name for name, part in parts.items() if part.requires_grad]
         for name in names:
-            found = torch.autograd.grad(parts[name], self.trained, retain_graph=name != names[-1], allow_unused=True)
+            last = name == names[-1]
+            if self.world.sharded:
+                found = self._through_shards(parts, name, retain_graph=not last)
+            else:
+                found = torch.autograd.grad(parts[name], self.trained, retain_graph=not last, allow_unused=True)
             known = self.gradients[name]
             self.gradients[name] = [_sum(old, new) for old, new in zip(known, found, strict=True)]
 
-    def add_up(self, world: World) -> None:
+    def _through_shards(
+        self, parts: Mapping[str, Tensor], name: str, *, retain_graph: bool
+    ) -> tuple[Tensor | None, ...]:
+        """The same where each process holds a shard of every gradient, already summed over all.
+
+        A layer is gathered when the backward pass comes to what it gave; so every pass starts from the response, be it
+        times zero, and not inside a layer, where attention maps are.
+        """
+        part = parts[name] if name == RESPONSE else parts[name] + 0.0 * parts[RESPONSE]
+        part.backward(retain_graph=retain_graph)  # type: ignore[no-untyped-call]
+        found = tuple(tensor.grad for tensor in self.trained)
+        for tensor in self.trained:
+            tensor.grad = None
+        return found
+
+    def add_up(self) -> None:
         """Sum over all processes; one that had no rows adds nothing."""
-        if world.size == 1:
+        if self.world.size == 1 or self.world.sharded:
             return
         for name, gradients in self.gradients.items():
             pairs = zip(self.trained, gradients, strict=True)
             whole = [torch.zeros_like(tensor) if gradient is None else gradient for tensor, gradient in pairs]
-            world.add_tensors(whole)
+            self.world.add_tensors(whole)
             self.gradients[name] = list(whole)
 
     def norms(self, student: Sequence[Tensor]) -> dict[str, float]:
         """The length of each term's gradient over the student's own weights; projections do not count."""
         own = {id(tensor) for tensor in student}
-        return {
-            name: math.sqrt(
-                sum(
-                    float(gradient.double().square().sum())
-                    for tensor, gradient in zip(self.trained, gradients, strict=True)
-                    if gradient is not None and id(tensor) in own
-                )
+        squares = {
+            name: sum(
+                float(own_part(gradient).double().square().sum())
+                for tensor, gradient in zip(self.trained, gradients, strict=True)
+                if gradient is not None and id(tensor) in own
             )
             for name, gradients in self.gradients.items()
         }
+        if self.world.sharded:
+            squares = self.world.add_values(squares, self.trained[0].device.type)
+        return {name: math.sqrt(square) for name, square in squares.items()}
 
     def settle(self, scales: Mapping[str, float]) -> None:
         """Put the scaled sum where the optimizer looks for it."""

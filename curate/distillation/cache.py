@@ -26,6 +26,7 @@ from curate.distillation.chunks import cap
 from curate.distillation.fused import choose_chunk
 from curate.distillation.signals import Head, Probe, Signals, find_head
 from curate.distillation.sweeps import FLOOR
+from curate.distillation.world import World
 from curate.errors import ConfigError, RunError
 from curate.progress import Progress, silent
 
@@ -120,6 +121,7 @@ def build_cache(
     vocabulary: int = 0,
     states: Mapping[str, Sequence[int]] | None = None,
     progress: Progress = silent,
+    world: World | None = None,
 ) -> TeacherCache:
     """Read every example once with the teacher; what an earlier build left is kept.
 
@@ -134,12 +136,15 @@ def build_cache(
         vocabulary: rows of the head that count; 0: all.
         states: hidden states that are kept, numbers by side.
         progress: hears of it.
+        world: processes that must all call this, where the teacher lies in shards; the first one writes.
 
     Raises:
         ConfigError: the folder holds a cache of something else.
         RunError: the teacher gives numbers that are not finite, states that fp16 cannot hold, or the disk is full.
     """
+    world = world or World()
     cache = TeacherCache(folder, fingerprint)
+    world.wait()  # nobody writes before everybody has read
     todo = [example for example in examples if example.id not in cache.places]
     done, shard = len(examples) - len(todo), cache.shards
     rows: list[tuple[str, dict[str, int]]] = []
@@ -157,12 +162,14 @@ def build_cache(
             if sum(tensor.nbytes for part in parts for tensor in part.values()) >= SHARD_BYTES or number + 1 == len(
                 groups
             ):
-                _write_shard(folder / f"shard-{shard:05d}.safetensors", fingerprint, rows, parts)
+                if world.is_first:
+                    _write_shard(folder / f"shard-{shard:05d}.safetensors", fingerprint, rows, parts)
                 rows, parts, shard = [], [], shard + 1
             done += len(group)
             progress("cache", done, len(examples))
     finally:
         probe.close()
+    world.wait()
     return TeacherCache(folder, fingerprint)
 
 

@@ -11,8 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from curate.artifact import write_failure
+from curate.distillation.shards import cut_like, whole
 from curate.errors import ConfigError, RunError
 
 KEEP = 2
@@ -27,22 +29,36 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     fingerprint: str,
     extra: dict[str, Any],
+    writes: bool = True,
 ) -> Path:
-    """Write the state after ``step`` optimizer steps: weights, optimizer, random state; returns the file."""
+    """Write the state after ``step`` optimizer steps: weights, optimizer, random state; returns the file.
+
+    What lies in shards is gathered, so that every process must call this; only one of them ``writes``.
+    """
+    path = folder / f"step-{step:08d}.safetensors"
     tensors: dict[str, Tensor] = {}
-    for name, model in models.items():
-        tensors |= {f"{name}.{key}": tensor for key, tensor in own_tensors(model).items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{key}": value for key, value in state.items()}
+    for key, tensor in _all_tensors(models, optimizer):
+        gathered = whole(tensor)
+        if writes:
+            tensors[key] = gathered.cpu() if gathered is not tensor else tensor
+    if not writes:
+        return path
     tensors["random.cpu"] = torch.get_rng_state()
     if torch.cuda.is_available():
         tensors["random.cuda"] = torch.cuda.get_rng_state()
     header = {"kind": "curate/checkpoint@1", "step": str(step), "fingerprint": fingerprint, "extra": json.dumps(extra)}
-    path = folder / f"step-{step:08d}.safetensors"
     _write(path, {key: tensor.detach().contiguous() for key, tensor in tensors.items()}, header)
     for old in sorted(folder.glob("step-*.safetensors"))[:-KEEP]:
         old.unlink()
     return path
+
+
+def _all_tensors(models: dict[str, nn.Module], optimizer: torch.optim.Optimizer) -> Iterator[tuple[str, Tensor]]:
+    """Weights and moments by name, in the same order in every process."""
+    for name, model in models.items():
+        yield from ((f"{name}.{key}", tensor) for key, tensor in own_tensors(model).items())
+    for number, state in optimizer.state_dict()["state"].items():
+        yield from ((f"optimizer.{number}.{key}", value) for key, value in state.items())
 
 
 def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
@@ -74,10 +90,11 @@ def own_tensors(model: nn.Module) -> dict[str, Tensor]:
     """A module's state without the second names of tied weights."""
     seen: set[int] = set()
     own = {}
-    for name, tensor in model.state_dict().items():
-        if tensor.data_ptr() not in seen or tensor.numel() == 0:
-            own[name] = tensor
-        seen.add(tensor.data_ptr())
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        place = id(tensor) if isinstance(tensor, DTensor) else tensor.data_ptr()  # a shard may be empty
+        if place not in seen or tensor.numel() == 0:
+            own[name] = tensor.detach()
+        seen.add(place)
     return own
 
 
@@ -101,18 +118,23 @@ def load_checkpoint(
                 f"{path}: this checkpoint belongs to another config, teacher or prompt set",
                 hint="resume with the files it was started with, or start anew in another folder",
             )
-        tensors = {key: stream.get_tensor(key) for key in stream.keys()}  # noqa: SIM118 – not a mapping
-    for name, model in models.items():
-        for key, tensor in own_tensors(model).items():
-            tensor.copy_(tensors[f"{name}.{key}"])
+        for name, model in models.items():
+            for key, tensor in own_tensors(model).items():
+                tensor.copy_(cut_like(stream.get_tensor(f"{name}.{key}"), tensor))
+        _load_optimizer(stream, optimizer)
+        torch.set_rng_state(stream.get_tensor("random.cpu"))
+        if "random.cuda" in stream.keys() and torch.cuda.is_available():  # noqa: SIM118 – not a mapping
+            torch.cuda.set_rng_state(stream.get_tensor("random.cuda"))
+    return int(header["step"]), json.loads(header["extra"])
+
+
+def _load_optimizer(stream: Any, optimizer: torch.optim.Optimizer) -> None:  # noqa: ANN401 – an open safetensors file
+    """Put the moments back, each cut as its parameter is."""
+    trained = [tensor for group in optimizer.param_groups for tensor in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
+    for key in stream.keys():  # noqa: SIM118 – not a mapping
         part, _, rest = key.partition(".")
         if part == "optimizer":
             number, _, field = rest.partition(".")
-            state.setdefault(int(number), {})[field] = tensor
+            state.setdefault(int(number), {})[field] = cut_like(stream.get_tensor(key), trained[int(number)])
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["random.cpu"])
-    if "random.cuda" in tensors and torch.cuda.is_available():
-        torch.cuda.set_rng_state(tensors["random.cuda"])
-    return int(header["step"]), json.loads(header["extra"])

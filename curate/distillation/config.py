@@ -146,6 +146,8 @@ class DistillConfig(Value):
     """Tokens of a length-grouped batch, padding included."""
     gradient_accumulation: int = Field(1, gt=0)
     """Batches of one optimizer step; the loss is normalised over all of them together."""
+    sharding: Literal["none", "fsdp2"] = "none"
+    """fsdp2: several processes hold a shard each of student and teacher; ``accelerate launch`` may ask for it, too."""
     gradient_checkpointing: bool = False
     """Compute the student's layers again in the backward pass instead of keeping what they gave."""
     endpoint: EndpointConfig | None = None
@@ -177,6 +179,7 @@ class DistillConfig(Value):
             "checkpoint_every": True,
             "compile": True,
             "tensorboard": True,
+            "sharding": True,
             "endpoint": OPERATION,
             "teachers": {"__all__": {"endpoint": OPERATION}},
         }

@@ -4,6 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,28 @@ import torch
 from curate.artifact import canonical_json, sha256_text
 from curate.distillation.admission import preflight
 from curate.distillation.batches import Encoder, Example
-from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
-from curate.distillation.checkpoint import writing
+from curate.distillation.cache import TeacherCache
+from curate.distillation.caching import cache_teacher
 from curate.distillation.config import DistillConfig
 from curate.distillation.earlier import check_fresh, find_finished
 from curate.distillation.evaluate import Exam
 from curate.distillation.faculty import Teacher, appoint
 from curate.distillation.footprint import measure_footprints
+from curate.distillation.leaving import leave
 from curate.distillation.lesson import AnswerCheck, Lesson, make_encoder, prepare_lesson
 from curate.distillation.loading import check_world, load_model, place_model
-from curate.distillation.lora import add_lora, merge_lora
+from curate.distillation.lora import add_lora
 from curate.distillation.questions import Questions
 from curate.distillation.record import make_report
 from curate.distillation.results import Quality, TeacherRecord, TrainingReport
+from curate.distillation.shards import is_sharded, share_out
+from curate.distillation.shared_folder import check_shared
 from curate.distillation.signals import find_head
 from curate.distillation.stack import LossStack, needs_teacher
-from curate.distillation.student import export_student, make_student
+from curate.distillation.student import make_student
 from curate.distillation.teacher import find_weights, load_teacher
 from curate.distillation.trainer import Trainer
-from curate.distillation.vocabulary import check_pair, choose_vocabulary, fingerprint_tokenizer, read_alike
+from curate.distillation.vocabulary import check_pair, choose_vocabulary, read_alike
 from curate.distillation.world import World, choose_device, join_world
 from curate.gate import ApprovedDataset, ApprovedTeacher
 from curate.progress import Progress, silent
@@ -81,8 +85,9 @@ def distill(
     teachers = appoint([(teacher_ticket, root), *more_teachers], config)
     prompts = dataset_ticket.open(dataset_root or root)
     preflight(config, teacher="" if config.answers_alone else find_weights(teacher_ticket), anchor=anchor)
-    world = join_world()
+    world = join_world(config.sharding)
     check_world(world, config.loading)
+    check_shared(out, world)
     run = _Run(teachers, dataset_ticket, config, out, anchor, progress, check, offline, world)
     tickets = [one.ticket for one in teachers]
     if resume and (report := find_finished(out, config, tickets, dataset_ticket)) is not None:
@@ -129,8 +134,9 @@ class _Run:
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
         self._stack(student, teacher, vocabulary).close()  # what cannot be wired is refused before anybody is asked
         reads = make_encoder(tokenizer if aligned else student_tokenizer, config, student, teacher if aligned else None)
+        share_out(self.world, student, teacher)
         questions = self._questions(teacher, reads if aligned else None, tokenizer, reads)
-        with self.world.first_alone():
+        with self.world.first_alone(together=questions.together):
             lesson = prepare_lesson(
                 config,
                 prompts,
@@ -144,20 +150,27 @@ class _Run:
         exam = Exam(teacher if aligned else None, lesson.held_out, reads, vocabulary, self.progress)
         # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
         quality = {"teacher": Quality(), "before": Quality()}
-        if self.world.is_first:
+        if self.world.is_first or self.world.sharded:
             quality = {"teacher": exam.take(teacher, "teacher") if aligned else Quality()}
             quality["before"] = exam.take(student, "before")
         trainer = self._train(student, teacher, lesson.examples, reads, vocabulary, exam)
+        folder = self.out / "student"
+        leave(student, tokenizer if aligned else student_tokenizer, folder, self.config.student, self.world)
+        if self.world.is_first or self.world.sharded:
+            student = self._read_back(folder, device)
+            quality["after"] = exam.take(student, "after")
         if not self.world.is_first:
             self.world.wait()
             return TrainingReport.read(self.out / "training.json")
-        folder = self.out / "student"
-        self._export(student, tokenizer if aligned else student_tokenizer, folder)
-        student = load_model(str(folder))[0].to(device)
-        quality["after"] = exam.take(student, "after")
         report = self._close(trainer, lesson, quality, questions.records(lesson.dropped), teacher, student)
         self.world.wait()
         return report
+
+    def _read_back(self, folder: Path, device: str) -> Any:  # noqa: ANN401
+        """The student as it was saved."""
+        student = load_model(str(folder))[0]
+        share_out(self.world, student)
+        return student if self.world.sharded else student.to(device)
 
     def _teacher_in_memory(self, device: str) -> tuple[Any, Any]:
         """The one teacher whose signals are read while the student learns; none where answers alone teach."""
@@ -166,7 +179,8 @@ class _Run:
         teacher, tokenizer = load_teacher(
             self.teacher_ticket, self.teachers[0].root, offline=self.offline, loading=self.config.loading
         )
-        place_model(teacher, device)
+        if not self.world.sharded:  # where it is, it goes to its device a layer at a time, once the student is made
+            place_model(teacher, device)
         return teacher, tokenizer
 
     def _questions(self, teacher: Any, teacher_reads: Encoder | None, tokenizer: Any, reads: Encoder) -> Questions:  # noqa: ANN401
@@ -183,6 +197,7 @@ class _Run:
             self.offline,
             self.progress,
             in_memory,
+            self.world,
         )
 
     def _student(self, teacher: Any, tokenizer: Any, device: str) -> tuple[Any, Any]:  # noqa: ANN401
@@ -195,34 +210,15 @@ class _Run:
             add_lora(student, config.lora)
         if teacher is not None:
             check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
-        return student.to(device), student_tokenizer
+        return student if self.world.sharded else student.to(device), student_tokenizer
 
     def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
         kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}
         teacher = student if teacher is None else teacher  # never run: every weight of its signals is 0
-        return LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
-
-    def _cache(
-        self,
-        student: Any,  # noqa: ANN401
-        teacher: Any,  # noqa: ANN401
-        examples: tuple[Example, ...],
-        reads: Encoder,
-        vocabulary: int,
-    ) -> TeacherCache | None:
-        """The teacher, read once, where the config asks for it."""
-        kd, ticket = self.config.losses.kd, self.teacher_ticket
-        if self.config.signals != "cached" or not needs_teacher(self.config.losses):
-            return None
-        who = f"{ticket.content_sha256 or ticket.ref}@{ticket.revision} {self.config.loading}"
-        stack = self._stack(student, teacher, vocabulary)
-        stack.close()
-        kept: dict[str, Any] = {"top_k": self.config.cache_top_k if kd.weight else 0, "temperature": kd.temperature}
-        kept |= {"vocabulary": vocabulary, "states": stack.teacher_states}
-        fingerprint = fingerprint_cache(who, examples, tokenizer=fingerprint_tokenizer(reads.tokenizer), **kept)
-        folder = self.out / "signals" / "cache"
-        with self.world.first_alone():
-            return build_cache(folder, fingerprint, examples, teacher, pad=reads.pad, progress=self.progress, **kept)
+        stack = LossStack(student, teacher, self.config.losses, vocabulary=vocabulary, cache=cache, **kept)
+        if is_sharded(student) and stack.features is not None:
+            share_out(self.world, *stack.features.values())
+        return stack
 
     def _train(
         self,
@@ -234,7 +230,18 @@ class _Run:
         exam: Exam,
     ) -> Trainer:
         torch.manual_seed(self.config.seed)
-        cache = self._cache(student, teacher, examples, reads, vocabulary)
+        with closing(self._stack(student, teacher, vocabulary)) as stack:
+            cache = cache_teacher(
+                stack,
+                self.teacher_ticket,
+                examples,
+                reads,
+                self.config,
+                vocabulary=vocabulary,
+                folder=self.out / "signals" / "cache",
+                progress=self.progress,
+                world=self.world,
+            )
         stack = self._stack(student, teacher, vocabulary, cache)
         try:
             trainer = Trainer(
@@ -255,17 +262,6 @@ class _Run:
             stack.close()
         return trainer
 
-    def _export(self, student: Any, tokenizer: Any, folder: Path) -> None:  # noqa: ANN401
-        """Save beside, then rename: a student folder is whole or not there."""
-        partial = folder.with_name(".student.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        if self.config.student.lora:
-            merge_lora(student)
-        with writing(folder):
-            export_student(student, tokenizer, partial, dtype=self.config.student.dtype)
-            shutil.rmtree(folder, ignore_errors=True)
-            partial.replace(folder)
-
     def _close(
         self,
         trainer: Trainer,
@@ -277,6 +273,8 @@ class _Run:
     ) -> TrainingReport:
         """Weigh both models, write ``training.json``; the checkpoints have done their work."""
         prompt, folder = lesson.examples[0].prompt, self.out / "student"
+        if is_sharded(student):
+            student = load_model(str(folder))[0].to(choose_device())
         models: dict[str, tuple[Any, Path | None]] = {"student": (student, folder)}
         if teacher is not None:
             weights = Path(find_weights(self.teacher_ticket))

@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from curate.artifact import folder_files
 from curate.distillation.loading import find_start
 from curate.distillation.results import Footprint
+from curate.distillation.shards import is_sharded
 
 WARMUP_TOKENS = 4
 TIMED_TOKENS = 12
@@ -28,12 +29,14 @@ def measure_footprints(
     They take turns, so that a busy spell of the machine meets all of them and their ratio can be trusted; the median
     over all rounds counts. The folder beside each is where its weights are saved; without it, bytes are those of the
     weights in memory. Peak memory is weights plus the largest sum of tensors alive at one time (CPU: those that
-    operations return, without what a kernel takes for itself; GPU: as CUDA reports it).
+    operations return, without what a kernel takes for itself; GPU: as CUDA reports it). Of a model that lies in shards
+    neither is measured: no process runs it alone.
     """
+    alone = {name: model for name, (model, _) in models.items() if not is_sharded(model)}
     times: dict[str, list[float]] = {name: [] for name in models}
     peaks = {}
     for turn in range(rounds):
-        for name, (model, _) in models.items():
+        for name, model in alone.items():
             ours, tokens = _fit(model, prompt)
             was_training = model.training
             model.eval()
@@ -49,7 +52,7 @@ def measure_footprints(
             parameters=sum(tensor.numel() for tensor in weights),
             bytes=folder_bytes(folder) if folder else sum(tensor.nbytes for tensor in weights),
             ms_per_token=statistics.median(times[name]) if times[name] else None,
-            peak_memory_bytes=peaks[name],
+            peak_memory_bytes=peaks.get(name),
         )
     return footprints
 

@@ -16,7 +16,9 @@ from curate.distillation.lesson import Dropped, make_encoder
 from curate.distillation.loading import place_model
 from curate.distillation.results import TeacherRecord
 from curate.distillation.rows import Row
+from curate.distillation.shards import is_sharded
 from curate.distillation.teacher import load_teacher
+from curate.distillation.world import World
 from curate.progress import Progress, silent
 
 
@@ -34,8 +36,14 @@ class Questions:
     progress: Progress = silent
     in_memory: tuple[Any, Encoder] | None = None
     """Model and encoder of a teacher that stays for the training."""
+    world: World = field(default_factory=World)
     files: dict[int, AnswerFile] = field(default_factory=dict)
     answered_by: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def together(self) -> bool:
+        """Whether all processes must ask at once: the teacher lies in shards."""
+        return self.in_memory is not None and is_sharded(self.in_memory[0])
 
     def ask(self, rows: Sequence[Row]) -> dict[str, Answer]:
         """The answer to every row by id; answers that are on disk are not asked for again."""
@@ -88,7 +96,12 @@ class Questions:
     def _open(self, place: int, teacher: Teacher, decoding: Mapping[str, Any]) -> AnswerFile:
         path = answers_path(self.folder, place, len(self.teachers))
         fingerprint = teacher.asked_sha256(self.config, self.prompts_sha256)
-        self.files[place] = AnswerFile(path, fingerprint, decoding)
+        if self.together:
+            with self.world.first_alone():  # who begins the file, or mends its last line
+                self.files[place] = AnswerFile(path, fingerprint, decoding, writes=self.world.is_first)
+            self.world.wait()  # nobody writes before everybody has read
+        else:
+            self.files[place] = AnswerFile(path, fingerprint, decoding)
         return self.files[place]
 
     def records(self, dropped: Sequence[Dropped]) -> tuple[TeacherRecord, ...]:

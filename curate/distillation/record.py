@@ -61,5 +61,6 @@ def make_report(
             "threads": str(torch.get_num_threads()),
             "precision": trainer.precision,
             **({"processes": str(trainer.world.size)} if trainer.world.size > 1 else {}),
+            **({"sharding": "fsdp2"} if trainer.world.sharded else {}),
         },
     )

@@ -77,6 +77,35 @@ def find_head(model: Any) -> Head:  # noqa: ANN401 – a transformers model
     return Head(layer.weight, scale, getattr(config, "final_logit_softcapping", None), bias)
 
 
+READER = "_curate_read"
+"""The attribute under which a sharded model has ``read_states`` as its own: a way in that gathers its weights."""
+
+
+def read_states(model: Any, batch: Batch) -> Tensor:  # noqa: ANN401
+    """The last states of a causal model, or of a decoder that looks at its encoder; (rows, positions, H)."""
+    states: Tensor
+    if not is_seq2seq(model.config):
+        states = model.base_model(
+            input_ids=batch.input_ids,
+            attention_mask=batch.mask.long(),
+            position_ids=batch.position_ids,
+            use_cache=False,
+        ).last_hidden_state
+        return states
+    if batch.prompt_ids is None or batch.prompt_mask is None:
+        raise ValueError("a batch for a causal model was given to one with an encoder")
+    prompt_mask = batch.prompt_mask.long()
+    read = model.get_encoder()(input_ids=batch.prompt_ids, attention_mask=prompt_mask).last_hidden_state
+    states = model.get_decoder()(
+        input_ids=batch.input_ids,
+        attention_mask=batch.mask.long(),
+        encoder_hidden_states=read,
+        encoder_attention_mask=prompt_mask,
+        use_cache=False,
+    ).last_hidden_state
+    return states
+
+
 Chosen = Iterable[int] | Mapping[str, Iterable[int]]
 """Numbers by side; without sides, the decoder's."""
 
@@ -116,34 +145,10 @@ class Probe:
         """Read a batch, wherever it lies; what is shown lies there too."""
         self.kept = {}
         asked, batch = batch.input_ids.device, batch.to(self.model.get_input_embeddings().weight.device)
-        last = self._read_both(batch) if is_seq2seq(self.model.config) else self._read(batch)
+        reader = getattr(self.model, READER, None)
+        last = reader(batch) if reader else read_states(self.model, batch)
         kept, self.kept = self.kept, {}
         return Signals(last, kept, self.tap.take() if self.tap else {}).to(asked)
-
-    def _read(self, batch: Batch) -> Tensor:
-        """The last states of a causal model."""
-        states: Tensor = self.model.base_model(
-            input_ids=batch.input_ids,
-            attention_mask=batch.mask.long(),
-            position_ids=batch.position_ids,
-            use_cache=False,
-        ).last_hidden_state
-        return states
-
-    def _read_both(self, batch: Batch) -> Tensor:
-        """The last states of a decoder that looks at its encoder."""
-        if batch.prompt_ids is None or batch.prompt_mask is None:
-            raise ValueError("a batch for a causal model was given to one with an encoder")
-        prompt_mask = batch.prompt_mask.long()
-        read = self.model.get_encoder()(input_ids=batch.prompt_ids, attention_mask=prompt_mask).last_hidden_state
-        states: Tensor = self.model.get_decoder()(
-            input_ids=batch.input_ids,
-            attention_mask=batch.mask.long(),
-            encoder_hidden_states=read,
-            encoder_attention_mask=prompt_mask,
-            use_cache=False,
-        ).last_hidden_state
-        return states
 
     def close(self) -> None:
         """Leave the model as it was."""

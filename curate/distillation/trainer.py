@@ -17,6 +17,7 @@ from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, sav
 from curate.distillation.compiling import compiled
 from curate.distillation.config import DistillConfig
 from curate.distillation.results import ExamPoint, LossPoint, Quality
+from curate.distillation.shards import settle, whole
 from curate.distillation.stack import LossStack, Totals, count_examples
 from curate.distillation.steplog import StepLog
 from curate.distillation.world import World
@@ -51,6 +52,7 @@ class Trainer:
         self.examine, self.exams, self.log_to = examine, list[ExamPoint](), log_to
         self.stack, self.examples, self.pad, self.config = stack, examples, pad, config
         self.checkpoints, self.fingerprint, self.progress = checkpoints, fingerprint, progress
+        settle(stack.student)
         self.device = next(stack.student.parameters()).device.type
         self.plan = plan_steps(examples, config)
         self.optimizer = torch.optim.AdamW(_groups(stack, config.weight_decay), lr=config.learning_rate, fused=True)
@@ -112,7 +114,7 @@ class Trainer:
             if steps is not None:
                 steps.add(point, self.exams)
             due = self.step % self.config.checkpoint_every == 0 and self.step < len(self.plan)
-            if due and self.world.is_first:
+            if due and (self.world.is_first or self.world.sharded):
                 self.save()
             note = f"loss {point.total:.3f} · {point.tokens_per_s:,.0f} tokens/s"
             self.progress("train", self.step, len(self.plan), note)
@@ -129,8 +131,10 @@ class Trainer:
     def _examine(self) -> None:
         """Examine the student where the config asks for it; before a checkpoint, so that a resumed run knows it."""
         every = self.config.evaluation.every
-        if self.examine and every and self.step % every == 0 and self.world.is_first:
+        taking = self.world.is_first or self.world.sharded
+        if self.examine and every and self.step % every == 0 and taking:
             self.exams.append(ExamPoint(step=self.step, quality=self.examine()))
+            settle(self.stack.student)
 
     def save(self) -> Path:
         """Write a checkpoint of where the training stands."""
@@ -144,6 +148,7 @@ class Trainer:
             optimizer=self.optimizer,
             fingerprint=self.fingerprint,
             extra=extra,
+            writes=self.world.is_first,
         )
 
     def _step(self, started: float) -> tuple[LossPoint, int]:
@@ -153,26 +158,37 @@ class Trainer:
             group["lr"] = rate
         rows = self.plan[self.step]
         totals = count_examples([self.examples[row] for batch in rows for row in batch])
-        batches = [self._batch(own) for batch in rows if (own := self.world.share(batch))]
+        batches = self._share(rows)
         self.optimizer.zero_grad(set_to_none=True)
         total, terms = self._backward(batches, totals)
         trained = [tensor for tensor in self.stack.parameters() if tensor.requires_grad]
-        norm = nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        norm = whole(nn.utils.clip_grad_norm_(trained, self.config.clip_norm))
         self._check_finite(float(norm), {"gradient": float(norm)}, [self.examples[row].id for row in rows[-1]])
         self.optimizer.step()
         speed = totals.tokens / max(time.perf_counter() - started, 1e-9)
         point = LossPoint(step=self.step + 1, total=total, terms=terms, learning_rate=rate, tokens_per_s=speed)
         return point, totals.answer_tokens
 
-    def _backward(self, batches: Sequence[Batch], totals: Totals) -> tuple[float, dict[str, float]]:
+    def _share(self, rows: Sequence[Sequence[int]]) -> list[tuple[Batch, float]]:
+        """This process's batches of a step, each with its weight.
+
+        Where weights lie in shards every process must read each batch: one without a row reads the first for nothing.
+        """
+        shares = [(batch, self.world.share(batch)) for batch in rows]
+        batches = [(own or batch[:1], float(bool(own))) for batch, own in shares if own or self.world.sharded]
+        return [(self._batch(own), weight) for own, weight in batches]
+
+    def _backward(self, batches: Sequence[tuple[Batch, float]], totals: Totals) -> tuple[float, dict[str, float]]:
         """Gradients of a whole step; the weighted loss and each term, over all processes."""
         measuring = self.step < self.balance.steps
         trained = [tensor for tensor in self.stack.parameters() if tensor.requires_grad]
-        pulls = Pulls(trained, (RESPONSE, *self.stack.weights))
+        pulls = Pulls(trained, (RESPONSE, *self.stack.weights), self.world)
         sums = dict.fromkeys((RESPONSE, *self.stack.term_names), 0.0)
-        for batch in batches:
+        for batch, weight in batches:
             with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
                 parts, terms = self.stack.read(batch, totals)
+                if weight != 1:
+                    parts, terms = ({name: weight * part for name, part in found.items()} for found in (parts, terms))
                 loss = self.stack.weigh(parts)
             found = {name: float(term) for name, term in terms.items()}
             self._check_finite(float(loss.detach()), found, batch.ids)
@@ -192,7 +208,7 @@ class Trainer:
 
     def _measure(self, pulls: Pulls) -> None:
         """Learn the factors from this step's gradients, and use them at once."""
-        pulls.add_up(self.world)
+        pulls.add_up()
         self.balance.add(pulls.norms(list(self.stack.student.parameters())))
         self.stack.factors = self.balance.factors
         pulls.settle(self.stack.scales)

@@ -13,6 +13,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
+from curate.distillation.fsdp_launch import fsdp_launched, told
 from curate.distillation.relaunch import become_several
 from curate.errors import ConfigError
 
@@ -26,6 +27,8 @@ class World:
 
     rank: int = 0
     size: int = 1
+    sharded: bool = False
+    """Whether weights lie in shards, so that a model works only where all processes run it together."""
 
     @property
     def is_first(self) -> bool:
@@ -43,8 +46,8 @@ class World:
                 distributed.all_reduce(tensor)
 
     def add_gradients(self, trained: Sequence[Tensor]) -> None:
-        """Sum gradients over all processes; one that had no rows adds nothing."""
-        if self.size > 1:
+        """Sum gradients over all processes; one that had no rows adds nothing. Those of shards are sums already."""
+        if self.size > 1 and not self.sharded:
             for tensor in trained:
                 if tensor.grad is None:
                     tensor.grad = torch.zeros_like(tensor)
@@ -59,14 +62,33 @@ class World:
         self.add_tensors([sums])
         return dict(zip(names, sums.tolist(), strict=True))
 
+    def tell(self, number: int) -> int:
+        """The first process's number, in every process; it must fit 63 bits."""
+        if self.size == 1:
+            return number
+        told = torch.tensor([number], dtype=torch.int64, device=choose_device())
+        distributed.broadcast(told, src=0)
+        return int(told)
+
+    def who(self, here: bool) -> list[int]:
+        """The numbers of the processes in which something is so."""
+        flags = torch.zeros(self.size, dtype=torch.int64, device=choose_device())
+        flags[self.rank] = int(here)
+        self.add_tensors([flags])
+        return [int(rank) for rank in flags.nonzero()[:, 0]]
+
     def wait(self) -> None:
         """Until every process is here."""
         if self.size > 1:
             distributed.barrier()
 
     @contextmanager
-    def first_alone(self) -> Iterator[None]:
-        """The first process goes through before the others, who find what it has written."""
+    def first_alone(self, *, together: bool = False) -> Iterator[None]:
+        """The first process goes through before the others, who find what it has written; or all go together."""
+        if together:
+            yield
+            self.wait()
+            return
         if not self.is_first:
             self.wait()
         yield
@@ -76,42 +98,43 @@ class World:
 
 def choose_device() -> str:
     """A GPU if there is one, and ``accelerate launch`` was not told to keep off it."""
-    return "cuda" if torch.cuda.is_available() and not _told("ACCELERATE_USE_CPU") else "cpu"
+    return "cuda" if torch.cuda.is_available() and not told("ACCELERATE_USE_CPU") else "cpu"
 
 
-def join_world() -> World:
+def join_world(sharding: str = "none") -> World:
     """The world the environment tells of; one process where it tells of none.
 
+    Args:
+        sharding: none or fsdp2, as the config has it; ``accelerate launch`` may ask for FSDP2, too.
+
     Raises:
-        ConfigError: a launcher was asked for something that does not happen here.
+        ConfigError: a launcher was asked for something that does not happen here, or one process is to share weights.
         SystemExit, KeyboardInterrupt: this process has started those that were asked for, and they are done.
     """
     check_launch()
     become_several(choose_device())
+    sharded = fsdp_launched() or sharding == "fsdp2"
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size <= 1:
+        if sharded:
+            raise ConfigError("sharding: one process has nobody to share weights with", hint="launch several processes")
         return World()
     cuda = choose_device() == "cuda"
     if cuda:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if cuda else "gloo", timeout=PATIENCE)
-    return World(distributed.get_rank(), size)
+    return World(distributed.get_rank(), size, sharded)
 
 
 def check_launch() -> None:
     """Refuse a launch that would silently do something else than it says.
 
     Raises:
-        ConfigError: sharded training.
+        ConfigError: DeepSpeed.
     """
-    for name, what in (("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")):
-        if _told(name):
-            raise ConfigError(
-                f"accelerate launch: {what} is asked for, but a student is held whole by every process",
-                hint="launch with examples/accelerate/gpus.yaml; for a teacher larger than a card see loading",
-            )
-
-
-def _told(name: str) -> bool:
-    return os.environ.get(name, "").casefold() in {"1", "true", "yes"}
+    if told("ACCELERATE_USE_DEEPSPEED"):
+        raise ConfigError(
+            "accelerate launch: DeepSpeed is asked for, and there is none here",
+            hint="launch with examples/accelerate/gpus.yaml, or with fsdp2.yaml beside it to shard the models",
+        )

@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,7 @@ def check_both(alone, out):
         assert ours.terms == pytest.approx(theirs.terms, rel=1e-3)
     assert both.balance == pytest.approx(alone.balance, rel=1e-3)
     assert both.after.kl_to_teacher == pytest.approx(alone.after.kl_to_teacher, rel=0.02)
+    return both
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
@@ -82,36 +84,57 @@ def test_two_processes_give_the_losses_of_one(pair, launcher):
     check_both(alone, out)
 
 
-@pytest.mark.parametrize("launcher", NODES)
-def test_two_nodes_of_one_process_each_give_the_losses_of_one(pair, launcher):
-    alone, out, command = pair
+def run_nodes(line, commands, limit=180):
+    """One node a command, of one process each: their exit codes and what they said."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    line = [sys.executable, "-m", *(part.replace("PORT", port) for part in NODES[launcher])]
+    line = [sys.executable, "-m", *(part.replace("PORT", port) for part in line)]
     nodes = [
         subprocess.Popen(
-            [*(part.replace("RANK", rank) for part in line), *command],
+            [*(part.replace("RANK", str(rank)) for part in line), *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for rank in "01"
+        for rank, command in enumerate(commands)
     ]
     try:
-        told = [node.communicate(timeout=180)[0] for node in nodes]
+        told = [node.communicate(timeout=limit)[0] for node in nodes]
     finally:
         for node in nodes:
             node.kill()
             node.wait()
-    assert [node.returncode for node in nodes] == [0, 0], told
+    return [node.returncode for node in nodes], told
+
+
+@pytest.mark.parametrize("launcher", NODES)
+def test_two_nodes_of_one_process_each_give_the_losses_of_one(pair, launcher):
+    alone, out, command = pair
+    codes, told = run_nodes(NODES[launcher], [command, command])
+    assert codes == [0, 0], told
     check_both(alone, out)
 
 
-@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
-def test_sharding_is_refused(monkeypatch, name):
-    monkeypatch.setenv(name, "true")
-    with pytest.raises(ConfigError, match="held whole by every process"):
+def test_two_nodes_with_two_output_folders_stop_with_one_line_each(classroom):
+    (classroom.root / "config.yaml").write_text(json.dumps(make_config().model_dump(mode="json")))
+    tickets = ["--teacher", str(classroom.root / "teacher.json"), "--dataset", str(classroom.root / "dataset.json")]
+    command = ["-m", "curate", "distill", str(classroom.root / "config.yaml"), *tickets, "-o"]
+    outs = [classroom.root / "here", classroom.root / "there"]
+    started = time.monotonic()
+    codes, told = run_nodes(NODES["torchrun"], [[*command, str(out)] for out in outs], limit=100)
+    assert time.monotonic() - started < 60
+    assert 0 not in codes
+    for out, text in zip(outs, told, strict=True):
+        [line] = [line for line in text.splitlines() if "does not see" in line]
+        assert f"{out}: process 1 of 2" in line
+        assert "a disk that all machines share" in line
+        assert not out.exists() or not list(out.iterdir())
+
+
+def test_deepspeed_is_refused(monkeypatch):
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(ConfigError, match="DeepSpeed is asked for"):
         join_world()
 
 
@@ -128,7 +151,7 @@ def test_example_launches_are_ones_accelerate_reads(path):
 
     settings = load_config_from_file(str(path))
     assert settings.num_processes == 2
-    assert settings.distributed_type == "MULTI_GPU"
+    assert settings.distributed_type == ("FSDP" if path.stem == "fsdp2" else "MULTI_GPU")
 
 
 def test_every_row_belongs_to_one_process():
