@@ -32,11 +32,12 @@ from curate.distillation.student import keep_layers
 from curate.distillation.trainer import Trainer, plan_steps
 from curate.progress import silent
 
+STITCHED = {"weight": 0.1, "layers": "stitch"}
 LADDER = {
     "CE": {"task": 1, "kd": 0},
     "+ KD": {"task": 1, "kd": 1},
     "+ feature": {"task": 1, "kd": 1, "feature": 1},
-    "+ attention": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1},
+    "+ attention": {"task": 1, "kd": 1, "feature": 1, "attention": STITCHED},
     "off: + feature 1": {"task": 1, "kd": 1, "feature": 1, "balance": "off"},
     "off: + attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1, "balance": "off"},
     "off: + attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1, "balance": "off"},

@@ -113,7 +113,7 @@ def ask_teacher(
     encoded = encoder.encode_prompts([prompts[place] for place in todo])
     done = len(ids) - len(todo)
     for rows in _group(encoded, encoder.max_answer_tokens, 8192):
-        own = [encoded[row] for row in rows]
+        own: list[Sequence[int]] = [encoded[row] for row in rows]
         answers = _answer(model, encoder, own, encoder.max_answer_tokens, temperature, seed)
         file.append({ids[todo[row]]: answer for row, answer in zip(rows, answers, strict=True)})
         done += len(rows)
