@@ -20,19 +20,24 @@ from pathlib import Path
 import altair
 import torch
 from quality_grounds import SOURCES, prepare
+from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from curate.distillation.config import parse_config
 from curate.distillation.evaluate import Exam
+from curate.distillation.sides import DECODER
+from curate.distillation.signals import Probe, Signals
 from curate.distillation.stack import LossStack
 from curate.distillation.student import keep_layers
 from curate.distillation.trainer import Trainer, plan_steps
 from curate.progress import silent
 
+STITCHED = {"weight": 0.1, "layers": "stitch"}
 LADDER = {
     "CE": {"task": 1, "kd": 0},
     "+ KD": {"task": 1, "kd": 1},
     "+ feature": {"task": 1, "kd": 1, "feature": 1},
-    "+ attention": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1},
+    "+ attention": {"task": 1, "kd": 1, "feature": 1, "attention": STITCHED},
     "off: + feature 1": {"task": 1, "kd": 1, "feature": 1, "balance": "off"},
     "off: + attention 0.1": {"task": 1, "kd": 1, "feature": 1, "attention": 0.1, "balance": "off"},
     "off: + attention 1": {"task": 1, "kd": 1, "feature": 1, "attention": 1, "balance": "off"},
@@ -56,20 +61,55 @@ EXAMS = 4
 
 
 class Memory:
-    """A teacher that reads a batch once a seed: what it shows is kept for every rung but those with attention maps."""
+    """A teacher that reads a row once: what it shows of the row is kept for every rung and seed."""
 
-    def __init__(self, ground, overrides):
-        losses = parse_config({"losses": LADDER["+ feature"]}, overrides).losses
-        self.stack = LossStack(keep_layers(ground.teacher, ground.layers), ground.teacher, losses, kept=ground.layers)
-        self.kept = {}
+    def __init__(self, ground, losses):
+        stack = LossStack(keep_layers(ground.teacher, ground.layers), ground.teacher, losses, kept=ground.layers)
+        self.chosen = {
+            "hidden": stack.teacher_states,
+            "maps": {side: [theirs for _, theirs, _ in pairs] for side, pairs in stack.map_pairs.items()},
+        }
+        stack.close()
+        self.teacher, self.kept = ground.teacher, {}
+
+    def listen(self, with_maps):
+        """Stand in for the teacher of one rung."""
+        self.with_maps = with_maps
+        self.probe = Probe(self.teacher, **self.chosen)
+        return self
 
     def __call__(self, batch):
-        if batch.ids not in self.kept:
-            self.kept[batch.ids] = self.stack.teacher_probe(batch)
-        return self.kept[batch.ids]
+        if any(name not in self.kept for name in batch.ids):
+            self.keep(batch, self.probe(batch))
+        rows = [self.kept[name] for name in batch.ids]
+        _, hidden, maps = rows[0]
+        states = {layer: pad_sequence([row[1][layer] for row in rows], batch_first=True) for layer in hidden}
+        signals = Signals(pad_sequence([row[0] for row in rows], batch_first=True), {DECODER: states})
+        if self.with_maps:
+            width = batch.mask.shape[1]
+            signals.attentions[DECODER] = {
+                layer: torch.stack([widen(row[2][layer].float(), width) for row in rows]) for layer in maps
+            }
+        return signals
+
+    def keep(self, batch, shown):
+        """What was shown of every row, without padding; maps in half precision."""
+        lengths = batch.mask.sum(1).tolist()
+        for row, (name, length) in enumerate(zip(batch.ids, lengths, strict=True)):
+            self.kept[name] = (
+                shown.last[row, :length].clone(),
+                {layer: state[row, :length].clone() for layer, state in shown.hidden.items()},
+                {layer: kept[row, :, :length, :length].half() for layer, kept in shown.maps.items()},
+            )
 
     def close(self):
         """The next rung asks on."""
+        self.probe.close()
+
+
+def widen(maps, width):
+    """Maps (heads, n, n) in the corner of (heads, width, width)."""
+    return functional.pad(maps, (0, width - maps.shape[-1]) * 2)
 
 
 def climb(ground, exam, memory, name, seed, overrides):
@@ -80,9 +120,8 @@ def climb(ground, exam, memory, name, seed, overrides):
     torch.manual_seed(seed)
     student = keep_layers(ground.teacher, ground.layers)
     stack = LossStack(student, ground.teacher, config.losses, kept=ground.layers)
-    if not config.losses.attention.weight:  # maps would fill the machine's memory
-        stack.teacher_probe.close()
-        stack.teacher_probe = memory
+    stack.teacher_probe.close()
+    stack.teacher_probe = memory.listen(bool(config.losses.attention.weight))
     wall, cpu = time.perf_counter(), time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
@@ -120,16 +159,15 @@ def climb_all(source, options):
         for seed in options.seeds
         for name in options.rungs
     }
-    memories = {}
     if missing := [key for key in names if key not in known]:
         ground = prepare(source, options)
         ground.teacher.requires_grad_(False)
         exam = Exam(ground.teacher, ground.held_out, ground.encoder, 0, silent)
+        looks = any("attention" in LADDER[names[key][0]] for key in missing)
+        losses = LADDER["+ attention" if looks else "+ feature"]
+        memory = Memory(ground, parse_config({"losses": losses}, options.set).losses)
         for key in missing:
-            seed = names[key][1]
-            if seed not in memories:
-                memories = {seed: Memory(ground, options.set)}
-            row = climb(ground, exam, memories[seed], *names[key], options.set)
+            row = climb(ground, exam, memory, *names[key], options.set)
             row |= {"note": ground.note, "held_out": len(ground.held_out.examples)}
             known[key] = row
             path.write_text(json.dumps(known, indent=1))

@@ -19,9 +19,14 @@ from curate.distillation.teacher import embedded_folder
 LAYERS = (0, 6, 12, 18, 24, 29)
 """Six of SmolLM2's thirty."""
 ANSWER_TOKENS = 192
-POOL = 340, 60, 24, 24
-"""GSM8K questions asked: to learn from, to learn from when settings are chosen, to examine, to examine likewise."""
-SOURCES = "embedded", "python", "gold", "teacher"
+POOL = 340, 24
+"""GSM8K questions to learn from and to examine; as many others are there for choosing settings."""
+ANSWERED = {
+    "teacher": (1.0, 210, 180, "its own answers drawn at temperature 1, seed 0"),
+    "teacher-greedy": (0.0, 340, 180, "its own greedy answers"),
+}
+"""How SmolLM2 answers, by source: temperature, how many of the questions it is asked, how many others, and in words."""
+SOURCES = "embedded", "python", "gold", *ANSWERED
 
 
 @dataclasses.dataclass
@@ -85,25 +90,25 @@ def prepare_python(options):
 
 
 def prepare_gsm8k(source, options):
-    """Questions of GSM8K in the teacher's chat template; its own greedy answers are learned, or the true ones."""
-    learn, tune_learn, test, tune_test = POOL
+    """Questions of GSM8K in the teacher's chat template and its own answers; or as text with the true ones."""
+    learn, held = POOL
     questions = read_set("gsm8k")
     train = [row for row in questions if row["split"] == "train"]
     exam = [row for row in questions if row["split"] == "test"]
     random.Random(0).shuffle(train)
     random.Random(0).shuffle(exam)
-    reported = train[:learn], exam[:test]
-    chosen = train[learn : learn + learn], train[2 * learn : 2 * learn + tune_test]
-    if source == "teacher" and options.tune:
-        chosen = chosen[0][:tune_learn], chosen[1]
-    rows = [*(chosen if options.tune else reported)[0], *(chosen if options.tune else reported)[1]]
-    held = len((chosen if options.tune else reported)[1])
+    taught, held_out = train[:learn], exam[:held]
+    if options.tune:
+        taught, held_out = train[learn : 2 * learn], train[2 * learn : 2 * learn + held]
+    if source in ANSWERED:
+        taught = taught[: ANSWERED[source][2 if options.tune else 1]]
+    rows = [*taught, *held_out]
     teacher, tokenizer = load_model(str(fetch_smollm2(offline=True)))
     encoder = Encoder(tokenizer, max_prompt_tokens=256, max_answer_tokens=ANSWER_TOKENS)
     prompts = [row["prompt"].strip() for row in rows]
     answers = [row["response"] for row in rows]
-    if source == "teacher":
-        answers = ask(teacher, encoder, prompts, options.work / "answers.jsonl")
+    if source in ANSWERED:
+        answers = ask(teacher, encoder, prompts, options.work / f"answers-{source}.jsonl", ANSWERED[source][0])
         teacher = load_model(str(fetch_smollm2(offline=True)))[0]
     examples = encoder.encode([row["id"] for row in rows], prompts, answers)
     if source == "gold":  # every token is learned, the question's too: text, not talk
@@ -113,7 +118,7 @@ def prepare_gsm8k(source, options):
             for row, ids in zip(rows, plain["input_ids"], strict=True)
         ]
     examples = prune(teacher, encoder, examples)
-    what = "its own greedy answers" if source == "teacher" else "questions and true answers as text"
+    what = ANSWERED[source][-1] if source in ANSWERED else "questions and true answers as text"
     return Ground(
         teacher, encoder, tuple(take(examples[:-held], options.tokens)), make_held_out(examples[-held:]), LAYERS,
         {"batch_tokens": 512},
@@ -132,8 +137,8 @@ def take(examples, tokens):
     return taken
 
 
-def ask(teacher, encoder, prompts, path):
-    """The teacher's greedy answers, in bf16; those in the file are not asked for again."""
+def ask(teacher, encoder, prompts, path, temperature):
+    """The teacher's answers, in bf16; those in the file are not asked for again."""
     known = {}
     if path.exists():
         known = {row["prompt"]: row["answer"] for row in map(json.loads, path.read_text().splitlines())}
@@ -143,7 +148,7 @@ def ask(teacher, encoder, prompts, path):
     for start in range(0, len(todo), 64):
         part = todo[start : start + 64]
         answers = generate_answers(teacher, encoder, encoder.encode_prompts(part), max_new_tokens=ANSWER_TOKENS,
-                                   batch_tokens=1 << 20)  # fmt: skip
+                                   batch_tokens=1 << 20, temperature=temperature)  # fmt: skip
         known |= dict(zip(part, answers, strict=True))
         with path.open("a", encoding="utf-8") as stream:
             stream.writelines(json.dumps({"prompt": one, "answer": known[one]}) + "\n" for one in part)

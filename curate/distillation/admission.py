@@ -61,6 +61,11 @@ def _check_answers_alone(config: DistillConfig) -> None:
     source = "an endpoint gives" if not config.teachers else "several teachers give"
     if config.endpoint and config.teachers:
         raise ConfigError("endpoint: stands beside teachers", hint="give each of the teachers its own endpoint")
+    if config.answer_temperature and (config.endpoint or all(one.endpoint for one in config.teachers)):
+        raise ConfigError(
+            "answer_temperature: for a teacher in memory, and here only servers answer",
+            hint="set temperature below endpoint, and answer_temperature to 0",
+        )
     if len({one.teacher for one in config.teachers}) < len(config.teachers):
         raise ConfigError("teachers: one is named twice", hint="name each once, with one share")
     if len(signals_used(config)) > 1 or config.signals == "cached":

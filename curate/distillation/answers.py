@@ -1,4 +1,4 @@
-"""What the teacher answers: greedy, batched, and written down as it comes, so that nothing is asked twice."""
+"""What the teacher answers: greedy or drawn, batched, and written down as it comes, so that nothing is asked twice."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,7 @@ import torch
 from curate.distillation.answer_file import Answer, AnswerFile
 from curate.distillation.batches import Encoder, group_by_length, pad_left, pad_right
 from curate.distillation.config import DistillConfig
+from curate.distillation.sampling import GumbelNoise
 from curate.distillation.shards import is_sharded
 from curate.progress import Progress, silent
 
@@ -22,11 +23,13 @@ def generate_answers(
     *,
     max_new_tokens: int,
     batch_tokens: int = 8192,
+    temperature: float = 0.0,
+    seed: int = 0,
 ) -> list[str]:
-    """The greedy continuation of each encoded prompt, in the order given."""
+    """The continuation of each encoded prompt, in the order given: greedy, or drawn where the temperature is not 0."""
     answers = [""] * len(prompts)
     for rows in _group(prompts, max_new_tokens, batch_tokens):
-        found = _answer(model, encoder, [prompts[row] for row in rows], max_new_tokens)
+        found = _answer(model, encoder, [prompts[row] for row in rows], max_new_tokens, temperature, seed)
         for row, answer in zip(rows, found, strict=True):
             answers[row] = answer.text
     return answers
@@ -38,8 +41,15 @@ def _group(prompts: Sequence[Sequence[int]], max_new_tokens: int, batch_tokens: 
     return [group[start : start + MAX_ROWS] for group in groups for start in range(0, len(group), MAX_ROWS)]
 
 
-def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_tokens: int) -> list[Answer]:  # noqa: ANN401
-    from transformers import GenerationConfig
+def _answer(
+    model: Any,  # noqa: ANN401
+    encoder: Encoder,
+    prompts: list[Sequence[int]],
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+) -> list[Answer]:
+    from transformers import GenerationConfig, LogitsProcessorList
 
     causal = encoder.start is None
     input_ids, mask = pad_left(prompts, encoder.pad) if causal else pad_right(prompts, encoder.pad)
@@ -53,10 +63,14 @@ def _answer(model: Any, encoder: Encoder, prompts: list[Sequence[int]], max_new_
         bos_token_id=encoder.tokenizer.bos_token_id,
         decoder_start_token_id=encoder.start,
     )
+    noise = [GumbelNoise(prompts, temperature, seed)] if temperature else []
     # What shards gather is used again by the training, which cannot take tensors of inference mode.
     with torch.no_grad(), torch.inference_mode(not is_sharded(model)):
         tokens = model.generate(
-            input_ids=input_ids.to(device), attention_mask=mask.long().to(device), generation_config=settings
+            input_ids=input_ids.to(device),
+            attention_mask=mask.long().to(device),
+            generation_config=settings,
+            logits_processor=LogitsProcessorList(noise),
         )
     before = input_ids.shape[1] if causal else 1  # a decoder that has an encoder gives back its start token alone
     said = tokens[:, before:]
@@ -76,7 +90,8 @@ def describe_decoding(config: DistillConfig) -> dict[str, Any]:
     """How a teacher in memory answers, for the record."""
     return {
         "through": "transformers",
-        "decoding": "greedy",
+        "decoding": "sampled" if config.answer_temperature else "greedy",
+        "temperature": config.answer_temperature,
         "max_new_tokens": config.max_answer_tokens,
         "max_prompt_tokens": config.max_prompt_tokens,
         "batches": "sorted by length",
@@ -91,14 +106,17 @@ def ask_teacher(
     prompts: Sequence[str],
     file: AnswerFile,
     *,
+    temperature: float = 0.0,
+    seed: int = 0,
     progress: Progress = silent,
 ) -> dict[str, Answer]:
-    """The teacher's answer to every prompt by id; those in the file are not asked again."""
+    """The teacher's answer to every prompt by id, as ``generate_answers``; those in the file are not asked again."""
     todo = [place for place, name in enumerate(ids) if name not in file.found]
     encoded = encoder.encode_prompts([prompts[place] for place in todo])
     done = len(ids) - len(todo)
     for rows in _group(encoded, encoder.max_answer_tokens, 8192):
-        answers = _answer(model, encoder, [encoded[row] for row in rows], encoder.max_answer_tokens)
+        own: list[Sequence[int]] = [encoded[row] for row in rows]
+        answers = _answer(model, encoder, own, encoder.max_answer_tokens, temperature, seed)
         file.append({ids[todo[row]]: answer for row, answer in zip(rows, answers, strict=True)})
         done += len(rows)
         progress("answers", done, len(ids))

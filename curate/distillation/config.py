@@ -154,6 +154,8 @@ class DistillConfig(Value):
     """The teacher answers through a server; only its answers teach then."""
     teachers: tuple[TeacherConfig, ...] = ()
     """Several teachers, each with its own ticket; only their answers teach then."""
+    answer_temperature: float = Field(0.0, ge=0, le=2)
+    """How a teacher in memory answers: 0 is greedy; above, each token is drawn from its distribution softened so."""
     answer_checks: bool = True
     """Teachers' answers that are empty, refused, garbage or cut off do not teach."""
     compile: bool = False

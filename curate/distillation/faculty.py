@@ -38,7 +38,16 @@ class Teacher:
         if self.endpoint is not None:
             how = vars(self.decoding(config))
             return sha256_text(canonical_json([how, config.max_prompt_tokens, *who]))
-        limits = {"max_prompt_tokens", "max_answer_tokens", "answers", "evaluation", "seed", "batch_tokens", "loading"}
+        limits = {
+            "max_prompt_tokens",
+            "max_answer_tokens",
+            "answers",
+            "answer_temperature",
+            "evaluation",
+            "seed",
+            "batch_tokens",
+            "loading",
+        }
         asked = config.model_dump(mode="json", include=limits)
         del asked["evaluation"]["every"]
         return sha256_text(canonical_json([asked, *who, prompts_sha256]))

@@ -4,6 +4,7 @@ import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,15 +68,18 @@ class Questions:
             return self._ask_server(place, teacher, ids, shorten(self.student_reads, [row.prompt for row in rows]))
         prompts = [row.prompt for row in rows]
         file = self._open(place, teacher, describe_decoding(self.config))
+        ask = partial(
+            ask_teacher, temperature=self.config.answer_temperature, seed=self.config.seed, progress=self.progress
+        )
         if self.in_memory is not None:
-            return ask_teacher(*self.in_memory, ids, prompts, file, progress=self.progress)
+            return ask(*self.in_memory, ids, prompts, file)
         if all(name in file.found for name in ids):
             return {name: file.found[name] for name in ids}
         loading = self.config.loading
         model, tokenizer = load_teacher(teacher.ticket, teacher.root, offline=self.offline, loading=loading)
         place_model(model, self.device)
         encoder = make_encoder(tokenizer, self.config, model)
-        answers = ask_teacher(model, encoder, ids, prompts, file, progress=self.progress)
+        answers = ask(model, encoder, ids, prompts, file)
         del model
         gc.collect()  # the next one needs the room
         return answers

@@ -111,6 +111,7 @@ def test_a_budget_that_is_raised_goes_on_with_the_answers_that_are_there(tmp_pat
         ({"signals": "cached"}, "answers alone, not what a cache keeps"),
         ({"student": {"keep_layers": [0]}}, "student.keep_layers: no teacher is in memory"),
         ({"teachers": [{"teacher": "tiny/teacher"}]}, "endpoint: stands beside teachers"),
+        ({"answer_temperature": 1.0}, "answer_temperature: for a teacher in memory"),
     ],
 )
 def test_what_an_endpoint_cannot_give_is_refused(tmp_path, teacher_folder, student_folder, changes, said):
@@ -238,12 +239,13 @@ def test_an_answer_that_was_cut_teaches_without_an_end(tmp_path, tokenizer):
     assert whole.answer == (*cut.answer, encoder.end)
 
 
-def test_the_local_teachers_decoding_is_written_down(classroom):
-    config = make_config("", student={"keep_layers": [0, 2]}, epochs=1)
+@pytest.mark.parametrize(("temperature", "called"), [(0.0, "greedy"), (1.5, "sampled")])
+def test_the_local_teachers_decoding_is_written_down(classroom, temperature, called):
+    config = make_config("", student={"keep_layers": [0, 2]}, epochs=1, answer_temperature=temperature)
     report = teach(classroom, config)
     (record,) = report.teachers
     assert record.decoding["through"] == "transformers"
-    assert record.decoding["decoding"] == "greedy"
+    assert (record.decoding["decoding"], record.decoding["temperature"]) == (called, temperature)
     head = json.loads((classroom.root / "out" / "signals" / "answers.jsonl").read_text().splitlines()[0])
     assert head["decoding"] == record.decoding
     rows = (classroom.root / "out" / "signals" / "answers.jsonl").read_text().splitlines()[1:]
@@ -270,3 +272,11 @@ def test_teachers_with_content_are_told_apart_in_what_answers_belong_to(tmp_path
 
     assert fingerprint() == fingerprint(base_url="http://127.0.0.1:2/v1", token_budget=5, max_retries=1)
     assert len({fingerprint(), fingerprint(temperature=1), fingerprint(max_tokens=9), fingerprint(model="m")}) == 4
+
+
+def test_drawn_answers_are_not_taken_for_greedy_ones_nor_for_those_of_another_temperature(classroom):
+    def fingerprint(temperature):
+        config = make_config("", student={"keep_layers": [0, 2]}, answer_temperature=temperature)
+        return appoint([(classroom.teacher_ticket, classroom.root)], config)[0].asked_sha256(config, "x")
+
+    assert len({fingerprint(0.0), fingerprint(1.0), fingerprint(0.5)}) == 3
