@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from curate.prompts.forms import guarded_parts, loose_form, spelt
-from curate.prompts.minhash import cross_pairs, jaccard, shingles
+from curate.prompts.minhash import Banded, jaccard, shingles
 from curate.prompts.promptset import PromptSet
 from curate.prompts.wording import bare_form, same_wording
 from curate.prompts.work import Gone, Work
@@ -72,19 +72,17 @@ def contamination(
         reference: protect the reference's rows as well (in wording, not in meaning: they are what is aimed at).
     """
     hits: dict[int, Hit] = {}
-    protected = [protect(f"benchmark {place + 1}", bench) for place, bench in enumerate(work.benchmarks)]
-    leaks = [protect("reference", work.reference)] if reference and work.reference is not None else []
-    if not protected and not leaks:
+    guarded = work.once(f"contamination {reference}", lambda: Guarded(work, reference=reference))
+    if not guarded.indexes:
         work.notes.append("contamination: skipped, no benchmark and no reference was given")
         return []
     forms = work.forms()
-    indexes = [Index(kept, whole=kept in leaks) for kept in (*protected, *leaks)]
     for row, hit in (
-        *held_grams(indexes, forms, contained),
-        *held_wording([*protected, *leaks], forms, work.prompts.texts, jaccard_at_least),
+        *held_grams(guarded, forms, contained),
+        *held_wording(guarded, forms, work.prompts.texts, jaccard_at_least),
     ):
         hits.setdefault(row, hit)
-    for kept in protected:
+    for kept in guarded.benchmarks:
         for row, hit in held_meaning(work, kept, rephrased, rephrased_without_numbers):
             hits.setdefault(row, hit)
     return [Gone(row, hits[row].how, score=hits[row].score, because_of=hits[row].item) for row in sorted(hits)]
@@ -134,16 +132,28 @@ class Index:
         return Hit(self.kept.called(item), f"holds an item of {self.kept.name}, {what}", share)
 
 
-def held_grams(indexes: list[Index], forms: list[str], contained: float) -> Iterator[tuple[int, Hit]]:
+class Guarded:
+    """All that must not be asked, and what rows are held against; made once for all parts of the rows."""
+
+    def __init__(self, work: Work, *, reference: bool) -> None:
+        self.benchmarks = [protect(f"benchmark {place + 1}", bench) for place, bench in enumerate(work.benchmarks)]
+        leaks = [protect("reference", work.reference)] if reference and work.reference is not None else []
+        self.indexes = [Index(kept, whole=kept in leaks) for kept in (*self.benchmarks, *leaks)]
+        self.owners = [(index.kept, item) for index in self.indexes for item in range(len(index.kept.forms))]
+        self.bare = [bare_form(kept.forms[item]) for kept, item in self.owners]
+        self.banded = Banded(self.bare)
+        self.grams = frozenset(gram for index in self.indexes for gram in index.items)
+
+
+def held_grams(guarded: Guarded, forms: Sequence[str], contained: float) -> Iterator[tuple[int, Hit]]:
     """Rows that hold enough of an item's 3-grams."""
-    protected = frozenset(gram for index in indexes for gram in index.items)
-    fewest = min(FEWEST_GRAMS, *(contained * index.fewest for index in indexes))
+    fewest = min(FEWEST_GRAMS, *(contained * index.fewest for index in guarded.indexes))
     for row, form in enumerate(forms):
         mine = grams(form)
-        known = mine & protected
+        known = mine & guarded.grams
         if len(known) < fewest:
             continue
-        for index in indexes:
+        for index in guarded.indexes:
             hit = index.hit(form, known, len(mine), contained)
             if hit is not None:
                 yield row, hit
@@ -151,22 +161,21 @@ def held_grams(indexes: list[Index], forms: list[str], contained: float) -> Iter
 
 
 def held_wording(
-    protected: list[Protected], forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
+    guarded: Guarded, forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
 ) -> Iterator[tuple[int, Hit]]:
     """Rows whose wording, or that after their first sentence, is an item's but for typing errors and courtesy."""
-    owners = [(kept, item) for kept in protected for item in range(len(kept.forms))]
-    items = [bare_form(kept.forms[item]) for kept, item in owners]
     for start in range(0, len(forms), ROWS_AT_ONCE):
         stop = start + ROWS_AT_ONCE
-        for row, item, similar in same_worded(items, forms[start:stop], texts[start:stop], jaccard_at_least):
-            kept, number = owners[item]
+        for row, item, similar in same_worded(guarded, forms[start:stop], texts[start:stop], jaccard_at_least):
+            kept, number = guarded.owners[item]
             yield start + row, Hit(kept.called(number), f"the wording of an item of {kept.name}", similar)
 
 
 def same_worded(
-    items: list[str], forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
+    guarded: Guarded, forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
 ) -> Iterator[tuple[int, int, float]]:
     """Rows, the item whose wording they have, and the Jaccard similarity."""
+    items = guarded.bare
     tails = {
         row: bare_form(loose_form(text[found.end() :]))
         for row, text in enumerate(texts)
@@ -175,7 +184,7 @@ def same_worded(
     tails = {row: tail for row, tail in tails.items() if tail.count(" ") >= 2}
     rows = [*range(len(forms)), *tails]
     written = [*(bare_form(form) for form in forms), *tails.values()]
-    for place, item in sorted(cross_pairs(items, written)):
+    for place, item in sorted(guarded.banded.pairs(written)):
         if not items[item] or not written[place]:
             continue
         same = items[item] == written[place]

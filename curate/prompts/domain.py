@@ -31,7 +31,8 @@ def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
             f"off_domain: the reference has {len(reference)} rows; under {FEW_ROWS} the filter misses much "
             "(out-of-scope AUROC 0.97 with 15,000 rows, 0.93 with 1,000, 0.89 with 300)"
         )
-    threshold = float_quantile(held_out_scores(reference, k), 1 - quantile)
+    held_out = work.once(f"off_domain {k}", lambda: held_out_scores(reference, k))
+    threshold = float_quantile(held_out, 1 - quantile)
     scores = domain_scores(work.vectors(work.prompts), reference, k)
     reason = f"off the reference: mean similarity to its {k} nearest rows under {threshold:.3f}"
     return [Gone(row, reason, score=score) for row, score in enumerate(scores) if score < threshold]

@@ -26,6 +26,10 @@ MINILM_PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4f
 BFLOAT16 = "bfloat16"
 MAX_CHARACTERS = 4_000
 """Longer texts are cut before encoding; every embedder here looks at the beginning."""
+BLOCK = 2048
+"""Texts that a slow embedder is given at once, and then sorts by length."""
+BATCH = 256
+"""Texts of about one length that it encodes together."""
 
 
 class Embedder(Protocol):
@@ -95,15 +99,35 @@ class SentenceTransformerEmbedder:
         import numpy as np
 
         out = np.zeros((len(texts), self.ref.dimensions), dtype=np.float32)
-        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-        for start in range(0, len(order), 256):
-            rows = [row for row in order[start : start + 256] if texts[row].strip()]
+        done = 0
+        for alike in by_length(texts):
+            rows = [row for row in alike if texts[row].strip()]
             if rows:
                 batch = [texts[row][:MAX_CHARACTERS] for row in rows]
                 found = self.model.encode(batch, batch_size=32, show_progress_bar=False, convert_to_tensor=True)
                 out[rows] = found.float().cpu().numpy()
-            progress("embed", min(start + 256, len(order)), len(order))
+            done += len(alike)
+            progress("embed", done, len(texts))
         return normalised(out)
+
+
+def by_length(texts: Sequence[str]) -> list[list[int]]:
+    """The places of the texts, ``BATCH`` of about one length together, the shortest first."""
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    return [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+
+
+def shared_out(texts: Sequence[str], *, is_cheap: bool) -> list[list[int]]:
+    """The places of the texts, in the parts that workers encode one by one.
+
+    A slow embedder's parts are the very batches that it would make of each ``BLOCK`` of texts by itself, since a vector's
+    last digits depend on the texts beside it; the dearest come first, so that workers end at about the same time.
+    """
+    runs = [range(start, min(start + BLOCK, len(texts))) for start in range(0, len(texts), BLOCK)]
+    if is_cheap:
+        return [list(run) for run in runs]
+    parts = [[run[place] for place in part] for run in runs for part in by_length([texts[row] for row in run])]
+    return sorted(parts, key=lambda part: -sum(min(len(texts[row]), MAX_CHARACTERS) for row in part))
 
 
 def has_bfloat16(device: Any) -> bool:  # noqa: ANN401 – a torch device

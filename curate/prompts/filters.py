@@ -120,6 +120,7 @@ def run_filter(work: Work, name: str, options: Mapping[str, Option]) -> tuple[Wo
     gone: list[Gone] = FILTERS[name](work, **options) if len(work.prompts) else []
     tell_counts(work, work.counts)
     work.counts.clear()
+    work.made.clear()
     return without(work, name, gone)
 
 

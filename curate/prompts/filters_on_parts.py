@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import RunError
 from curate.policy import Option
@@ -49,6 +49,8 @@ class Task:
     known: np.ndarray | None
     """(reference and benchmark rows, dimensions) their vectors, where a filter needs them."""
     embedder: EmbedderRef | None
+    made: dict[str, Any] = field(default_factory=dict)
+    """What a worker made of it with its first part."""
 
 
 class Absent:
@@ -125,7 +127,7 @@ def on_part(task: Task, start: int, prompts: PromptSet, vectors: np.ndarray | No
     """The filters on one part that begins at row ``start``."""
     import numpy as np
 
-    work = Work(prompts, task.reference, task.benchmarks, tokenizer=task.tokenizer)
+    work = Work(prompts, task.reference, task.benchmarks, tokenizer=task.tokenizer, made=task.made)
     if vectors is not None and task.known is not None and task.embedder is not None:
         wanted = [*(one.texts for one in task.benchmarks)] if "contamination" in task.steps else []
         if "off_domain" in task.steps and task.reference is not None:

@@ -88,24 +88,29 @@ def band_keys(band: np.ndarray) -> np.ndarray:
     return keys
 
 
-def cross_pairs(items: Sequence[str], rows: Sequence[str]) -> set[tuple[int, int]]:
-    """(row, item) of texts that share a band; a bucket keeps its first 16 items. Rows are signed batch by batch."""
-    import numpy as np
+class Banded:
+    """Texts by the bands of their signatures: which of them share one with a row; a bucket keeps its first 16."""
 
-    signed = signatures(items)
-    keys = [band_keys(band_of(signed, band)) for band in range(BANDS)]
-    buckets: list[dict[int, list[int]]] = [{} for _ in range(BANDS)]
-    for band in range(BANDS):
-        for item, key in enumerate(keys[band].tolist()):
-            buckets[band].setdefault(key, []).append(item)
-    found: set[tuple[int, int]] = set()
-    for start in range(0, len(rows), BATCH):
-        batch = signatures(rows[start : start + BATCH])
-        for band in range(BANDS):
-            mine = band_keys(band_of(batch, band))
-            for row in np.flatnonzero(np.isin(mine, keys[band])).tolist():
-                found.update((start + row, item) for item in buckets[band][int(mine[row])][:16])
-    return found
+    def __init__(self, items: Sequence[str]) -> None:
+        signed = signatures(items)
+        self.keys = [band_keys(band_of(signed, band)) for band in range(BANDS)]
+        self.buckets: list[dict[int, list[int]]] = [{} for _ in range(BANDS)]
+        for buckets, keys in zip(self.buckets, self.keys, strict=True):
+            for item, key in enumerate(keys.tolist()):
+                buckets.setdefault(key, []).append(item)
+
+    def pairs(self, rows: Sequence[str]) -> set[tuple[int, int]]:
+        """(row, item) of texts that share a band. Rows are signed batch by batch."""
+        import numpy as np
+
+        found: set[tuple[int, int]] = set()
+        for start in range(0, len(rows), BATCH):
+            batch = signatures(rows[start : start + BATCH])
+            for band in range(BANDS):
+                mine = band_keys(band_of(batch, band))
+                for row in np.flatnonzero(np.isin(mine, self.keys[band])).tolist():
+                    found.update((start + row, item) for item in self.buckets[band][int(mine[row])][:16])
+        return found
 
 
 def candidate_pairs(signed: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Ray as the engine (extra ``scale``): the workers of ``RAY_ADDRESS``, or some on this machine.
 
 Parts travel as Arrow buffers and numpy arrays; what all parts share is put into the object store once and unpacked once
-a worker. Results are taken in order, with a bounded number of parts under way, so that neither this process nor the
-object store ever holds more than these. A part whose worker dies is run again.
+a worker. Results are taken in order, with a bounded number of parts and bytes under way, so that neither this process nor
+the object store ever holds more than these and one part more. A part whose worker dies is run again.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ JOIN_S = 30.0
 JOIN = "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False, logging_level=50)"
 STORE_BYTES = 512 << 20
 """Object store of a local instance; what goes beyond it is spilled to its temporary folder."""
+BYTES_UNDER_WAY = 3 * STORE_BYTES // 4
+"""Arrays and texts that workers have been sent and not yet answered; one part alone may be larger."""
 LONGEST_FOLDER = 40
 """A unix socket's path may have 107 characters, and Ray adds some 65."""
 ONE_THREAD = dict.fromkeys(
@@ -74,13 +76,18 @@ class RayEngine:
             RunError: a part's workers died ``RETRIES`` times, or Ray went away.
         """
         key, held = uuid.uuid4().hex, [self.ray.put(shared)]
-        under_way: deque[Any] = deque()
+        under_way: deque[tuple[Any, int]] = deque()
+        sent = 0
         for part in parts:
-            under_way.append(self.task.remote(function, key, held, part))
-            if len(under_way) >= self.at_once:
-                yield self._result(under_way.popleft())
+            size = bytes_of(part)
+            while under_way and (len(under_way) >= self.at_once or sent + size > BYTES_UNDER_WAY):
+                reference, less = under_way.popleft()
+                sent -= less
+                yield self._result(reference)
+            under_way.append((self.task.remote(function, key, held, part), size))
+            sent += size
         while under_way:
-            yield self._result(under_way.popleft())
+            yield self._result(under_way.popleft()[0])
 
     def _result(self, reference: Any) -> Any:  # noqa: ANN401 – an object reference; the function's result
         """What a part came to; errors of the function are raised as they were."""
@@ -98,6 +105,15 @@ class RayEngine:
                 f"--engine ray: a part was tried {RETRIES + 1} times and lost: {reason}",
                 hint="workers may be out of memory: use fewer with --workers",
             ) from error
+
+
+def bytes_of(part: tuple[Any, ...]) -> int:
+    """About how many bytes the arrays and lists of texts of a part take."""
+    sizes = (
+        sum(len(text) for text in one if isinstance(text, str)) if isinstance(one, list) else getattr(one, "nbytes", 0)
+        for one in part
+    )
+    return sum(sizes)
 
 
 def run_part(function: Callable[..., Result], key: str, held: list[Any], part: tuple[Any, ...]) -> Result:

@@ -20,7 +20,7 @@ from curate.artifact import write_failure
 from curate.errors import ModelNotFound, PromptsError
 from curate.lock import lock
 from curate.progress import Progress, silent
-from curate.prompts.embed import BFLOAT16, Embedder, load_embedder
+from curate.prompts.embed import BFLOAT16, BLOCK, Embedder, load_embedder, shared_out
 from curate.prompts.engines import LOCAL, Engine, batches
 from curate.prompts.results import EmbedderRef
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 HASH_BYTES = 16
 HEADER_BYTES = 64
 KIND = "curate/vectors@1"
-BLOCK = 2048
-"""Texts that are encoded, and for slow embedders kept on disk, at once."""
+FAST_BLOCK = 65_536
+"""Least number of texts that workers are given before their vectors are awaited, where the embedder is fast."""
 REMAKE = "delete the file; it is made again"
 
 
@@ -43,6 +43,9 @@ class VectorStore:
 
         self.embedder, self.engine = embedder, engine
         self.block = BLOCK * engine.at_once
+        """Texts that are encoded, and for slow embedders kept on disk, at once."""
+        if embedder.is_cheap and engine is not LOCAL:
+            self.block = max(self.block, FAST_BLOCK)
         self.rows: dict[bytes, int] = {}
         self.vectors = np.zeros((0, embedder.ref.dimensions), dtype=np.float32)
         precision = "-bfloat16" if embedder.ref.name.endswith(BFLOAT16) else ""
@@ -118,14 +121,18 @@ class VectorStore:
             progress("embed", done, len(new))
 
     def _made(self, texts: Sequence[str], new: dict[bytes, int], keys: list[bytes]) -> np.ndarray:
-        """(keys, dimensions) vectors of some new texts, made here or on the engine's workers, ``BLOCK`` at a time."""
+        """(keys, dimensions) vectors of some new texts, made here or on the engine's workers."""
         import numpy as np
 
-        ref = self.embedder.ref
+        ref, wanted = self.embedder.ref, [texts[new[key]] for key in keys]
         if self.engine is LOCAL:
-            return checked(self.embedder.encode([texts[new[key]] for key in keys]), len(keys), ref)
-        parts = (([texts[new[key]] for key in batch],) for batch in batches(keys, BLOCK))
-        return checked(np.concatenate(list(self.engine.map(encode_as, parts, shared=ref))), len(keys), ref)
+            return checked(self.embedder.encode(wanted), len(keys), ref)
+        places = shared_out(wanted, is_cheap=self.embedder.is_cheap)
+        made = np.zeros((len(keys), ref.dimensions), dtype=np.float32)
+        parts = (([wanted[row] for row in part],) for part in places)
+        for part, vectors in zip(places, self.engine.map(encode_as, parts, shared=ref), strict=True):
+            made[part] = checked(vectors, len(part), ref)
+        return made
 
     def _record(self) -> Any:  # noqa: ANN401 – a numpy dtype
         import numpy as np

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from curate.gate import Finding, RowJudge, Verdict
 from curate.progress import Progress, silent
@@ -16,6 +16,9 @@ from curate.prompts.store import VectorStore
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+Made = TypeVar("Made")
 
 
 class Gone(NamedTuple):
@@ -45,6 +48,15 @@ class Work:
     judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
     loose: list[str] | None = None
     """The loose form of every row, made once for all filters."""
+    made: dict[str, Any] = field(default_factory=dict)
+    """What a filter made of the reference or the benchmarks, by name; parts of the rows share it."""
+
+    def once(self, name: str, make: Callable[[], Made]) -> Made:
+        """What does not depend on the rows, made with the first part of them."""
+        if name not in self.made:
+            self.made[name] = make()
+        found: Made = self.made[name]
+        return found
 
     def take(self, rows: Sequence[int]) -> Work:
         """The same job for some rows only."""
