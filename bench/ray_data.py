@@ -1,4 +1,4 @@
-"""Embedding with the static model on two workers: plain tasks, as curate does it, or Ray Data's ordered ``map_batches``.
+"""Embedding with the static model on two workers: plain tasks, as curate does it, or Ray Data's ``map_batches``.
 
     CURATE_CORPUS=<folder> python bench/ray_data.py tasks|data [--texts 80000]
 
@@ -63,9 +63,8 @@ def main():
         found = VectorStore(embedder, engine=engine)(texts) if given.by == "tasks" else through_ray_data(texts)
         took, cpu = monotonic() - started, clock() - cpu
         same = np.array_equal(found, embedder.encode(texts))
-        print(
-            f"{given.by}: {len(texts):,} texts, {took:.1f} s, CPU s {cpu:.2f} + {below.look() - before:.2f}, same: {same}"
-        )
+        used = f"{cpu:.2f} + {below.look() - before:.2f}"
+        print(f"{given.by}: {len(texts):,} texts, {took:.1f} s, CPU s {used}, same: {same}")
 
 
 if __name__ == "__main__":
