@@ -6,7 +6,7 @@
 Embedding: so many texts (``--texts`` for the packaged MiniLM, ten times as many for the embedded static model) once
 every worker has its embedder, on one and on two workers in turn, each in its own process. Chain: ``filter-prompts``,
 default policy, with a reference of 1,000 prompts and the benchmarks, from file to files, through both engines in turn,
-in processes of their own; the files must be equal. CPU seconds are of this process and all below it, Ray's own included.
+in processes of their own; the files must be equal. CPU seconds are of this process and of all below it, Ray's own too.
 Bytes: what the same chain hands to workers and back, weighed as Ray packs it, at 10,000 prompts.
 """
 

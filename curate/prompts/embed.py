@@ -120,8 +120,8 @@ def by_length(texts: Sequence[str]) -> list[list[int]]:
 def shared_out(texts: Sequence[str], *, is_cheap: bool) -> list[list[int]]:
     """The places of the texts, in the parts that workers encode one by one.
 
-    A slow embedder's parts are the very batches that it would make of each ``BLOCK`` of texts by itself, since a vector's
-    last digits depend on the texts beside it; the dearest come first, so that workers end at about the same time.
+    A slow embedder's parts are the very batches that it would make of each ``BLOCK`` of texts by itself, since the last
+    digits of a vector depend on the texts beside it; the dearest come first, so that workers end together.
     """
     runs = [range(start, min(start + BLOCK, len(texts))) for start in range(0, len(texts), BLOCK)]
     if is_cheap:

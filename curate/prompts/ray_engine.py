@@ -1,8 +1,8 @@
 """Ray as the engine (extra ``scale``): the workers of ``RAY_ADDRESS``, or some on this machine.
 
 Parts travel as Arrow buffers and numpy arrays; what all parts share is put into the object store once and unpacked once
-a worker. Results are taken in order, with a bounded number of parts and bytes under way, so that neither this process nor
-the object store ever holds more than these and one part more. A part whose worker dies is run again.
+a worker. Results are taken in order, with a bounded number of parts and bytes under way, so that neither this process
+nor the object store ever holds more than these and one part more. A part whose worker dies is run again.
 """
 
 from __future__ import annotations
