@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
 from curate.prompts.engines import each
-from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form
+from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form, guard_key
 from curate.prompts.kernels import (
     PERMUTATIONS,
     candidate_pairs,
@@ -111,33 +111,40 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
     return drop_until_none(work, rank, find, judge)
 
 
-def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Gone]:
+def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guard: bool = True) -> list[Gone]:
     """Rows whose vector has at least this cosine with that of a kept row.
 
     Args:
         work: the job.
         threshold: least cosine; belongs to the embedder.
-        cells: clusters each row joins; more find more pairs.
+        cells: most clusters a row is compared in; more find more pairs.
         number_guard: a different number, negation, code identifier, or the same words in another order (which an
             embedder that averages words cannot see) makes another prompt.
     """
+    import numpy as np
+
     texts, forms = work.prompts.texts, work.forms()
     rank = contrasts_first(work, forms) if number_guard else work.rank()
 
     def judge(first: int, second: int, cosine: float) -> Reason | None:
-        if number_guard:
-            if differ_in_guarded(texts[first], texts[second]):
-                return None
-            if words_changed_places(forms[first], forms[second]):
-                return None
+        if number_guard and words_changed_places(forms[first], forms[second]):
+            return None
         return "the same meaning", cosine
 
     store = work.vector_store()
     where = store.places(texts, progress=work.progress)[rank]
+    kinds = np.fromiter(each(work.engine, guard_key, texts), dtype=np.int64)[rank] if number_guard else where * 0
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        vectors = store.vectors[where[places]]
-        return similar_pairs(vectors, threshold, cells=cells, engine=work.engine, progress=work.progress)
+        return similar_pairs(
+            store.vectors,
+            threshold,
+            rows=where[places],
+            kinds=kinds[places],
+            cells=cells,
+            engine=work.engine,
+            progress=work.progress,
+        )
 
     return drop_until_none(work, rank, find, judge)
 

@@ -1,5 +1,7 @@
 """Duplicates: what is one, what only looks like one, and which of a group stays."""
 
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.prompts.clusters import similar_pairs
 from curate.prompts.duplicates import exact, near, semantic
-from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
+from curate.prompts.forms import (
+    IDENTIFIER,
+    INVISIBLE,
+    differ_in_guarded,
+    exact_form,
+    fold_lookalikes,
+    guard_key,
+    guarded_parts,
+    loose_form,
+)
 from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
-from curate.prompts.neighbors import similar_pairs
 from curate.prompts.reading import read_prompts
 from curate.prompts.wording import edits, is_typo, same_wording, words_changed_places
 from curate.prompts.work import Work
@@ -114,6 +125,32 @@ def test_jaccard_is_by_hand() -> None:
     assert jaccard(frozenset("ab"), frozenset("bc")) == pytest.approx(1 / 3)
 
 
+GUARDED = ["don", "dont", "n't", "'t", "’t", "can", "not", "no", "_", "(", ")", "`", "a.b", "3", "1,000", "five", "é"]
+GUARDED += ["ﬁve", "monday", " ", " ", "won", "aint", "x", "İ", "ſ", "ß", "\u200b", "К", "о", "cannot"]
+NEGATION = re.compile(
+    r"\b(?:do|does|did|is|are|was|were|has|have|had|ca|wo|would|could|should|must|need|ai|might)n['’]?t\b"
+    r"|\b(?:not|no|never|none|neither|nor|without|cannot)\b"
+)
+
+
+@given(st.lists(st.sampled_from(GUARDED), max_size=9).map("".join))
+@settings(max_examples=400, deadline=None)
+def test_negations_and_identifiers_are_those_that_the_whole_patterns_find(text: str) -> None:
+    plain = unicodedata.normalize("NFKC", text).translate(INVISIBLE).casefold()
+    plain = plain if plain.isascii() else fold_lookalikes(plain)
+    _, negations, names = guarded_parts(text)
+    assert negations == len(NEGATION.findall(plain))
+    assert names == tuple(
+        sorted({next(part for part in found if part) for found in IDENTIFIER.findall(plain) if any(found)})
+    )
+
+
+@given(*[st.lists(st.sampled_from(GUARDED), max_size=6).map("".join)] * 2)
+@settings(max_examples=400, deadline=None)
+def test_two_texts_have_one_guard_key_just_when_no_guarded_part_tells_them_apart(one: str, two: str) -> None:
+    assert (guard_key(one) == guard_key(two)) == (not differ_in_guarded(one, two))
+
+
 @given(st.text(max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_the_forms_are_idempotent(text: str) -> None:
@@ -135,7 +172,7 @@ def test_clustered_search_finds_nearly_every_pair_the_exact_one_finds(seed: int)
     vectors = np.concatenate([base, noisy, generator.normal(size=(600, 32))]).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     whole = np.argwhere(np.triu(vectors @ vectors.T >= 0.9, k=1))
-    found, cosines = similar_pairs(vectors, 0.9, cells=4)
+    found, cosines = similar_pairs(vectors, 0.9, clusters=70)
     assert (cosines >= 0.9).all()
     wanted = {tuple(pair) for pair in whole.tolist()}
     got = {tuple(pair) for pair in found.tolist()}
