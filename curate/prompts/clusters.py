@@ -1,9 +1,7 @@
 """All pairs of unit vectors at or above a cosine, by clusters: what is compared, and with what, is decided here.
 
 Each row lives in the cluster of its nearest center and visits a few more whose centers are nearly as near; it is
-compared with the rows that live where it lives or visits. First in a sketch of some principal dimensions and the length
-of what they leave out: by Cauchy and Schwarz no cosine exceeds ``p·q + |x - p| |y - q|``, p and q being the projections
-of x and y. So a pair whose bound stays under the threshold is none for certain, and few others are left to verify.
+compared with the rows that live where it lives or visits: their outlines first, and what these leave open exactly.
 """
 
 from __future__ import annotations
@@ -15,27 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine, ranges
 from curate.prompts.neighbors import ROUNDING, cosines_of, improve_centers
+from curate.prompts.outlines import BASIS_ROWS, BATCH, ROUNDED, drawn, find_basis, likely_within, outlines
 
 if TYPE_CHECKING:
     import numpy as np
 
 WHOLE = 16_384
 """So many rows are all compared with one another."""
-SKETCH = 79
-"""Principal dimensions of a sketch; what is left out is one number more."""
-SKETCH_ROUNDING = 2e-3
-"""Bounds of float16 sketches are off by less: two roundings of 2⁻¹¹ to each factor of numbers that sum to at most 1."""
-BASIS_ROWS = 8192
 CENTER_ROWS = 32
 """Rows of the sample in which centers are found, for each center."""
 CENTERS = 1.5
 """Centers for each root of the rows: about as much time goes into joining them as into comparing inside."""
 MARGIN = 0.1
 """A row visits centers whose cosine is at most so much less than that of the nearest."""
-BATCH = 4096
-"""Rows that join clusters at once: the same on every engine, for a product of matrices rounds by its size."""
-BLOCK = 512
-"""Rows of a block of bounds: with the few thousand of a cluster it stays in cache."""
 PAIRS_A_ROW = 32
 """A row is given so many of its neighbours that are placed before it: the first."""
 PAIRS_AT_ONCE = 1 << 22
@@ -98,24 +88,32 @@ def similar_pairs(
 
     rows = np.arange(len(vectors)) if rows is None else rows
     kinds = np.zeros(len(rows), dtype=np.int64) if kinds is None else kinds
-    wanted = clusters or steady(CENTERS * len(rows) ** 0.5)
-    sample = drawn(vectors, rows, max(CENTER_ROWS * wanted, BASIS_ROWS))
-    basis = find_basis(vectors[rows[sample[:BASIS_ROWS]]])
-    sketches = sketch_all(vectors, rows, basis)
-    members = [Cell(np.arange(len(rows)), np.zeros(0, dtype=np.int64))]
-    if len(rows) > WHOLE or clusters:
-        members = list(join_cells(sketches, sketched_centers(sketches[sample], wanted), cells, engine=engine))
-    groups = in_groups(members, engine.rows_a_part)
-    joined = [np.concatenate([part for cell in group for part in cell]) for group in groups]
+    outlined, formed = form_cells(vectors, rows, cells, clusters=clusters, engine=engine)
+    groups = in_groups(formed, engine.rows_a_part)
     parts = (
-        (sketches[who], kinds[who], who, Rows(vectors, rows[who]), [tuple(map(len, cell)) for cell in group])
-        for who, group in zip(joined, groups, strict=True)
+        (outlined[who], kinds[who], who, Rows(vectors, rows[who]), [tuple(map(len, cell)) for cell in group])
+        for group in groups
+        for who in [np.concatenate([part for cell in group for part in cell])]
     )
     found = Pairs(len(rows))
     for number, pairs in enumerate(engine.map(pairs_of_cells, parts, shared=threshold)):
         found.add(*pairs)
         progress("compare", number + 1, len(groups))
     return found.all()
+
+
+def form_cells(
+    vectors: np.ndarray, rows: np.ndarray, cells: int, *, clusters: int | None = None, engine: Engine = LOCAL
+) -> tuple[np.ndarray, list[Cell]]:
+    """The outlines of some rows, and the clusters that they form; few rows are one cluster."""
+    import numpy as np
+
+    wanted = clusters or steady(CENTERS * len(rows) ** 0.5)
+    sample = drawn(vectors, rows, max(CENTER_ROWS * wanted, BASIS_ROWS))
+    outlined = outlines(vectors, rows, find_basis(vectors[rows[sample[:BASIS_ROWS]]]))
+    if len(rows) <= WHOLE and not clusters:
+        return outlined, [Cell(np.arange(len(rows)), np.zeros(0, dtype=np.int64))]
+    return outlined, list(join_cells(outlined, centers_of(outlined[sample], wanted), cells, engine=engine))
 
 
 class Pairs:
@@ -165,43 +163,8 @@ def first_few(ordered: np.ndarray, most: int) -> np.ndarray:
     return few
 
 
-def drawn(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
-    """(count,) places drawn by what their vectors hold: almost the same ones when a few rows have gone.
-
-    So a search among the rows that are left forms almost the same clusters, and finds that nothing is left to find.
-    """
-    import numpy as np
-
-    head = np.ascontiguousarray(vectors[rows, :2] if vectors.shape[1] > 1 else vectors[rows][:, [0, 0]])
-    key = head.astype(np.float32, copy=False).view(np.uint64)[:, 0] * np.uint64(0x9E3779B97F4A7C15)
-    key ^= key >> np.uint64(29)
-    return np.argsort(key * np.uint64(0xBF58476D1CE4E5B9), kind="stable")[:count]
-
-
-def find_basis(sample: np.ndarray) -> np.ndarray:
-    """(dimensions, at most ``SKETCH``) the principal directions of some vectors, not centered."""
-    import numpy as np
-
-    sample = sample.astype(np.float64)
-    directions = np.linalg.eigh(sample.T @ sample)[1][:, ::-1]
-    return np.ascontiguousarray(directions[:, :SKETCH], dtype=np.float32)
-
-
-def sketch_all(vectors: np.ndarray, rows: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """(places, directions + 1) float16: the projection of each row and the length of what it leaves out."""
-    import numpy as np
-
-    out = np.zeros((len(rows), basis.shape[1] + 1), dtype=np.float16)
-    for batch in ranges(len(rows), BATCH):
-        part = vectors[rows[batch]]
-        flat = part @ basis
-        left = np.einsum("ij,ij->i", part, part) - np.einsum("ij,ij->i", flat, flat)
-        out[batch, :-1], out[batch, -1] = flat, np.sqrt(np.maximum(left, 0))
-    return out
-
-
-def sketched_centers(sample: np.ndarray, clusters: int) -> np.ndarray:
-    """(clusters, directions) unit centers of some sketches, from the first of them onwards."""
+def centers_of(sample: np.ndarray, clusters: int) -> np.ndarray:
+    """(clusters, directions) unit centers of some outlined, from the first of them onwards."""
     import numpy as np
 
     flat = sample[:, :-1].astype(np.float32)
@@ -209,11 +172,11 @@ def sketched_centers(sample: np.ndarray, clusters: int) -> np.ndarray:
     return improve_centers(flat, flat[:clusters])
 
 
-def join_cells(sketches: np.ndarray, centers: np.ndarray, cells: int, *, engine: Engine = LOCAL) -> Iterator[Cell]:
+def join_cells(outlined: np.ndarray, centers: np.ndarray, cells: int, *, engine: Engine = LOCAL) -> Iterator[Cell]:
     """The clusters that some row lives in, with their members and visitors."""
     import numpy as np
 
-    parts = ((sketches[rows],) for rows in ranges(len(sketches), BATCH))
+    parts = ((outlined[rows],) for rows in ranges(len(outlined), BATCH))
     joined = list(engine.map(nearest_centers, parts, shared=(centers, cells)))
     starts = np.arange(len(joined)) * BATCH
     at_home = by_cell(np.concatenate([home for home, _, _ in joined]), None, len(centers))
@@ -233,12 +196,12 @@ def by_cell(cells: np.ndarray, rows: np.ndarray | None, count: int) -> list[np.n
     return np.split(order if rows is None else rows[order], bounds)
 
 
-def nearest_centers(shared: tuple[np.ndarray, int], sketches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def nearest_centers(shared: tuple[np.ndarray, int], outlined: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where each row lives; and of visits, the row and the cell."""
     import numpy as np
 
     centers, cells = shared
-    similar = sketches[:, :-1].astype(np.float32) @ centers.T
+    similar = outlined[:, :-1].astype(np.float32) @ centers.T
     home = similar.argmax(axis=1).astype(np.int32)
     here = np.arange(len(home))
     least = similar[here, home] - MARGIN
@@ -264,7 +227,7 @@ def in_groups(members: list[Cell], rows: int) -> list[list[Cell]]:
 
 def pairs_of_cells(
     threshold: float,
-    sketches: np.ndarray,
+    outlined: np.ndarray,
     kinds: np.ndarray,
     who: np.ndarray,
     vectors: np.ndarray | Rows,
@@ -274,7 +237,7 @@ def pairs_of_cells(
 
     Args:
         threshold: least cosine.
-        sketches: (rows, directions + 1) of all members and visitors.
+        outlined: (rows, directions + 1) of all members and visitors.
         kinds: (rows,) only rows of one kind are paired.
         who: (rows,) their places among all.
         vectors: (rows, dimensions) their vectors.
@@ -285,27 +248,13 @@ def pairs_of_cells(
     found, start = [(np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64), np.zeros(0))], 0
     for members, visitors in sizes:
         stop = start + members + visitors
-        likely = likely_within(sketches[start:stop].astype(np.float32), members, threshold - SKETCH_ROUNDING)
+        likely = likely_within(outlined[start:stop].astype(np.float32), members, threshold - ROUNDED)
         for one, two in likely:
             one, two = one + start, two + start
             same = kinds[one] == kinds[two]
             found.append(verified(vectors, who, one[same], two[same], threshold))
         start = stop
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))  # type: ignore[return-value]
-
-
-def likely_within(sketches: np.ndarray, members: int, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of a cluster whose bound reaches a threshold: of two members each once, of a visitor and a member all."""
-    import numpy as np
-
-    for begin in range(0, len(sketches), BLOCK):
-        end = min(begin + BLOCK, len(sketches))
-        most = min(end, members) if begin < members and end <= members else members
-        bounds = sketches[begin:end] @ sketches[:most].T
-        one, two = np.divmod(np.flatnonzero(bounds >= threshold), most)
-        one += begin
-        open_ones = (two < one) | (one >= members)
-        yield one[open_ones], two[open_ones]
 
 
 def verified(

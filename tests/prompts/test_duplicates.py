@@ -21,7 +21,7 @@ from curate.prompts.forms import (
     guarded_parts,
     loose_form,
 )
-from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
+from curate.prompts.minhash import jaccard, likely_pairs, shingles, signatures
 from curate.prompts.reading import read_prompts
 from curate.prompts.wording import edits, is_typo, same_wording, words_changed_places
 from curate.prompts.work import Work
@@ -159,8 +159,10 @@ def test_the_forms_are_idempotent(text: str) -> None:
 
 
 def test_equal_texts_always_share_a_band() -> None:
-    pairs = candidate_pairs(signatures(["a longer text to sign", "something else entirely", "a longer text to sign"]))
-    assert [0, 2] in pairs.tolist()
+    signed = signatures(["a longer text to sign", "something else entirely", "a longer text to sign"])
+    pairs, similar = likely_pairs(signed, 0.9)
+    assert pairs.tolist() == [[0, 2]]
+    assert similar.tolist() == [1.0]
 
 
 @given(st.integers(0, 10_000))

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from curate.errors import PromptsError, RunError
 from curate.prompts import clusters as clustered
 from curate.prompts import columns, reading, store
+from curate.prompts import outlines as outlined
 from curate.prompts.alike import Wordings
 from curate.prompts.kernels import keep_first, similar_pairs, sum_rows
 from curate.prompts.neighbors import top_neighbors
@@ -181,13 +182,13 @@ def test_pairs_found_in_blocks_are_those_of_all_comparisons(dimensions: int, mon
 
 @given(st.integers(0, 10_000), st.floats(0.2, 0.99))
 @settings(max_examples=30, deadline=None)
-def test_no_cosine_exceeds_the_bound_of_its_sketches(seed: int, decay: float) -> None:
+def test_no_cosine_exceeds_the_bound_of_the_outlines(seed: int, decay: float) -> None:
     draw = np.random.default_rng(seed)
     vectors = draw.standard_normal((300, 100)) * decay ** np.arange(100) @ np.linalg.qr(draw.normal(size=(100, 100)))[0]
     vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    sketches = clustered.sketch_all(vectors, np.arange(300), clustered.find_basis(vectors[:50])).astype(np.float32)
-    assert sketches.shape == (300, clustered.SKETCH + 1)
-    assert (vectors @ vectors.T <= sketches @ sketches.T + clustered.SKETCH_ROUNDING).all()
+    short = outlined.outlines(vectors, np.arange(300), outlined.find_basis(vectors[:50])).astype(np.float32)
+    assert short.shape == (300, outlined.DIRECTIONS + 1)
+    assert (vectors @ vectors.T <= short @ short.T + outlined.ROUNDED).all()
 
 
 def test_of_many_equal_rows_each_is_given_the_first_few(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,9 +210,9 @@ def test_only_places_of_one_kind_are_paired_and_rows_may_lie_anywhere() -> None:
 def test_the_clusters_of_what_is_left_are_almost_those_of_before() -> None:
     vectors = np.random.default_rng(2).standard_normal((3000, 6)).astype(np.float32)
     rows = np.arange(3000)
-    before = clustered.drawn(vectors, rows, 500)
+    before = outlined.drawn(vectors, rows, 500)
     left = np.delete(rows, before[:2])
-    after = left[clustered.drawn(vectors, left, 500)]
+    after = left[outlined.drawn(vectors, left, 500)]
     assert np.array_equal(after[:498], before[2:])
     assert clustered.steady(300.0) == clustered.steady(301.0)
 
