@@ -47,7 +47,10 @@ class Wordings:
         self.ends = np.cumsum(counts)
         self.begins = self.ends - counts
         self.lengths = np.array([len(word) for word in known], dtype=np.int32)
-        self.places = np.concatenate([[0], np.cumsum(self.lengths[self.flat], dtype=np.int64)])
+        size = np.uint32 if len(self.letters) < 1 << 32 else np.int64
+        self.places = np.zeros(len(self.flat) + 1, dtype=size)
+        """Where the letters of each word begin."""
+        np.cumsum(self.lengths[self.flat], out=self.places[1:], dtype=size)
         courtesy = wordlist("courtesy")
         self.courtesy = np.array([word in courtesy for word in known], dtype=bool)
 
@@ -120,7 +123,7 @@ class Wordings:
         import numpy as np
 
         size = LETTERS + BAND
-        begin, end = self.places[low], self.places[high]
+        begin, end = self.places[low].astype(np.int64), self.places[high].astype(np.int64)
         place = np.arange(size)[None, :]
         where = begin[:, None] + place if step == 1 else end[:, None] - 1 - place
         inside = place < (end - begin)[:, None]

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.prompts import minhash
 from curate.prompts.clusters import similar_pairs
 from curate.prompts.duplicates import exact, near, semantic
 from curate.prompts.forms import (
@@ -163,6 +164,46 @@ def test_equal_texts_always_share_a_band() -> None:
     pairs, similar = likely_pairs(signed, 0.9)
     assert pairs.tolist() == [[0, 2]]
     assert similar.tolist() == [1.0]
+
+
+def made_signatures(seed: int) -> np.ndarray:
+    """Signatures of groups of rows that agree in most permutations, and of some that agree in none."""
+    draw = np.random.default_rng(seed)
+    group = draw.integers(0, 65536, (12, 128))[draw.integers(0, 12, 200)]
+    return np.where(draw.random((200, 128)) < 0.45, draw.integers(0, 65536, (200, 128)), group).astype(np.uint16)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_likely_pairs_are_the_most_alike_of_the_next_few_in_every_bucket(seed: int) -> None:
+    signed = made_signatures(seed)
+    met = set()
+    for band in range(minhash.BANDS):
+        buckets: dict[bytes, list[int]] = {}
+        for row, part in enumerate(minhash.band_of(signed, band)):
+            buckets.setdefault(part.tobytes(), []).append(row)
+        for rows in buckets.values():
+            met |= {(one, two) for place, two in enumerate(rows) for one in rows[max(0, place - 4) : place]}
+    wanted = []
+    for later in range(200):
+        mine = [(-int((signed[one] == signed[two]).sum()), one) for one, two in met if two == later]
+        wanted += [(one, later, -alike / 128) for alike, one in sorted(mine)[:12] if -alike >= 128 * 0.199]
+    pairs, similar = likely_pairs(signed, 0.3)
+    assert [(*pair, alike) for pair, alike in zip(pairs.tolist(), similar.tolist(), strict=True)] == wanted
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_when_rows_go_only_those_that_met_one_of_them_have_other_likely_pairs(seed: int) -> None:
+    signed, everyone = made_signatures(seed), np.arange(200)
+    gone = np.random.default_rng(seed).random(200) < 0.1
+    left = np.flatnonzero(~gone)
+    met = minhash.met_any(signed, everyone, gone)
+    assert 0 < met[left].sum() < len(left)
+    before, after = likely_pairs(signed, 0.3)[0], left[likely_pairs(signed, 0.3, places=left)[0]]
+    again = left[likely_pairs(signed, 0.3, places=left, wanted=met[left])[0]]
+    assert np.array_equal(again, after[met[after[:, 1]]])
+    assert np.array_equal(after[~met[after[:, 1]]], before[~(met | gone)[before[:, 1]]])
 
 
 @given(st.integers(0, 10_000))

@@ -132,6 +132,7 @@ def test_most_pairs_of_one_template_are_sifted_out() -> None:
 
 def test_words_are_counted_once_a_row() -> None:
     assert Wordings(["a b a", "b c", ""]).rows_with() == {"a": 1, "b": 2, "c": 1}
+    assert Wordings(["a b a", "b c", ""], ["d a"]).rows_with(3) == {"a": 1, "b": 2, "c": 1, "d": 0}
 
 
 @pytest.mark.parametrize(
