@@ -76,12 +76,12 @@ def row_bytes(texts, signed, vectors):
 
 def band_shares(signed):
     """Buckets of all bands: pairs a row with and without the bound on neighbours, the largest, the fullest share."""
-    from curate.prompts.minhash import BANDS, LAGS, band_keys
+    from curate.prompts.minhash import BANDS, LAGS, band_keys, band_of
 
     pairs = bounded = largest = 0
     shares = np.zeros(PARTITIONS)
     for band in range(BANDS):
-        keys, sizes = np.unique(band_keys(signed, band), return_counts=True)
+        keys, sizes = np.unique(band_keys(band_of(signed, band)), return_counts=True)
         pairs += int((sizes * (sizes - 1) // 2).sum())
         bounded += int(sum(np.maximum(sizes - lag, 0).sum() for lag in range(1, LAGS + 1)))
         largest = max(largest, int(sizes.max()))
@@ -97,22 +97,29 @@ def band_shares(signed):
 
 def cell_shares(vectors):
     """Clusters as the semantic filter forms them: the largest against the mean, and the pairs against even clusters."""
-    from curate.prompts.neighbors import find_centers, join_cells
+    from curate.prompts.clusters import form_cells
 
-    cells = join_cells(vectors, find_centers(vectors, round(len(vectors) ** 0.5)), 4)
-    sizes = np.array([len(cell) for cell in cells], dtype=np.float64)
-    return {"largest": float(sizes.max() / sizes.mean()), "pairs": float((sizes**2).mean() / sizes.mean() ** 2)}
+    _, cells = form_cells(vectors, np.arange(len(vectors)), 6)
+    sizes = np.array([len(cell.members) for cell in cells], dtype=np.float64)
+    visits = np.array([len(cell.visitors) for cell in cells], dtype=np.float64)
+    return {
+        "largest": float(sizes.max() / sizes.mean()),
+        "pairs": float((sizes * (sizes / 2 + visits)).mean() / (sizes.mean() * (sizes.mean() / 2 + visits.mean()))),
+        "visits": float(visits.sum() / sizes.sum()),
+    }
 
 
 def search_shares(vectors, threshold=0.92):
     """One search of the whole against one in shares: each row joins the two nearest of rows ÷ ``SHARE`` centers."""
-    from curate.prompts.neighbors import find_centers, join_cells, similar_pairs
+    from curate.prompts.clusters import similar_pairs
+    from curate.prompts.neighbors import find_centers, top_neighbors
 
     rows = len(vectors)
     started = process_time()
     pairs, _ = similar_pairs(vectors, threshold)
     whole, started = process_time() - started, process_time()
-    shares = join_cells(vectors, find_centers(vectors, round(rows / SHARE)), 2)
+    joined = top_neighbors(vectors, find_centers(vectors, round(rows / SHARE)), 2)[1]
+    shares = [np.flatnonzero((joined == share).any(axis=1)) for share in np.unique(joined)]
     found = [np.zeros(0, dtype=np.int64)]
     for share in shares:
         inside, _ = similar_pairs(vectors[share], threshold)

@@ -88,10 +88,10 @@ def minhash_part(which, count):
     forms = [text.lower() for text in texts]
     started = clock()
     if which == "curate":
-        from curate.prompts.minhash import candidate_pairs, likely_pairs, signatures
+        from curate.prompts.minhash import likely_pairs, signatures
 
         signed = signatures(forms)
-        pairs, _ = likely_pairs(signed, candidate_pairs(signed), 0.6)
+        pairs, _ = likely_pairs(signed, 0.6)
         found = set(pairs.max(axis=1).tolist())
     else:
         from datasketch import MinHash, MinHashLSH

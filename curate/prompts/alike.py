@@ -25,17 +25,17 @@ FORMS = 10_000
 
 
 class Wordings:
-    """The words of many loose forms as arrays: word numbers, their lengths, and the letters without blanks."""
+    """The words of loose forms, set after set, as arrays: word numbers, their lengths, the letters without blanks."""
 
-    def __init__(self, forms: Sequence[str]) -> None:
+    def __init__(self, *sets: Sequence[str]) -> None:
         import numpy as np
 
         self.words: dict[str, int] = {}
-        flat, letters, counts = [], [], np.zeros(len(forms), dtype=np.int64)
+        flat, letters, sizes = [], [], [np.zeros(0, dtype=np.int64)]
         known = self.words
-        for start in range(0, len(forms), FORMS):
+        for forms, start in ((one, start) for one in sets for start in range(0, len(one), FORMS)):
             batch = [form.split() for form in forms[start : start + FORMS]]
-            counts[start : start + len(batch)] = [len(words) for words in batch]
+            sizes.append(np.array([len(words) for words in batch], dtype=np.int64))
             flat.append(
                 np.array([known.setdefault(word, len(known)) for words in batch for word in words], dtype=np.int32)
             )
@@ -43,19 +43,24 @@ class Wordings:
             letters.append(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
         self.flat = np.concatenate([*flat, np.zeros(0, dtype=np.int32)])
         self.letters = np.concatenate([*letters, np.zeros(0, dtype=np.uint8)])
+        counts = np.concatenate(sizes)
         self.ends = np.cumsum(counts)
         self.begins = self.ends - counts
         self.lengths = np.array([len(word) for word in known], dtype=np.int32)
-        self.places = np.concatenate([[0], np.cumsum(self.lengths[self.flat], dtype=np.int64)])
+        size = np.uint32 if len(self.letters) < 1 << 32 else np.int64
+        self.places = np.zeros(len(self.flat) + 1, dtype=size)
+        """Where the letters of each word begin."""
+        np.cumsum(self.lengths[self.flat], out=self.places[1:], dtype=size)
         courtesy = wordlist("courtesy")
         self.courtesy = np.array([word in courtesy for word in known], dtype=bool)
 
-    def rows_with(self) -> dict[str, int]:
-        """In how many forms each word stands."""
+    def rows_with(self, forms: int | None = None) -> dict[str, int]:
+        """In how many forms each word stands; of the first so many forms, if a number is given."""
         import numpy as np
 
-        rows = np.repeat(np.arange(len(self.ends), dtype=np.int64), self.ends - self.begins)
-        pairs = np.sort(rows * max(1, len(self.words)) + self.flat)
+        sizes = (self.ends - self.begins)[:forms]
+        rows = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+        pairs = np.sort(rows * max(1, len(self.words)) + self.flat[: len(rows)])
         first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
         counts = np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
         return dict(zip(self.words, counts.tolist(), strict=True))
@@ -118,7 +123,7 @@ class Wordings:
         import numpy as np
 
         size = LETTERS + BAND
-        begin, end = self.places[low], self.places[high]
+        begin, end = self.places[low].astype(np.int64), self.places[high].astype(np.int64)
         place = np.arange(size)[None, :]
         where = begin[:, None] + place if step == 1 else end[:, None] - 1 - place
         inside = place < (end - begin)[:, None]

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
 from curate.prompts.engines import each
-from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form
+from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form, guard_key
 from curate.prompts.kernels import (
     PERMUTATIONS,
-    candidate_pairs,
     keep_first,
     likely_pairs,
+    met_any,
     signatures,
     similar_pairs,
 )
@@ -63,27 +63,15 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
         number_guard: a different number, negation or code identifier makes another prompt.
         wording: a different word (typing errors and courtesy aside), or another order of words, makes another prompt.
     """
-    import numpy as np
-
-    texts = work.prompts.texts
-    loose = work.forms()
-    forms = list(each(work.engine, bare_form, loose))
-    wordings = Wordings(forms)
-    counts = wordings.rows_with()
-
-    def alike(one: str, two: str, first: int, second: int) -> bool:
-        if same_wording(one, two, counts):
-            return True
-        whole = loose[first], loose[second]
-        return whole != (one, two) and same_wording(*whole, counts)
+    wordings = Worded(work, wording=wording)
+    texts, forms = work.prompts.texts, wordings.forms
 
     def judge(first: int, second: int, estimate: float) -> Reason | None:
         one, two = forms[first], forms[second]
-        same = one == two
-        by_letters = not wording or max(len(texts[first]), len(texts[second])) > ALIGNED_CHARACTERS
+        same, by_letters = one == two, not (wordings.short[first] and wordings.short[second])
         if by_letters and not same and estimate < SURE - 4 * STANDARD_ERROR:
             return None
-        if not by_letters and not same and not alike(one, two, first, second):
+        if not by_letters and not same and not wordings.same(first, second):
             return None
         if number_guard and (differ_in_guarded if by_letters else differ_in_figures)(texts[first], texts[second]):
             return None
@@ -94,50 +82,109 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
 
     rank = work.rank()
     signed = signatures([forms[row] for row in rank], engine=work.engine, progress=work.progress)
-    rows = np.asarray(rank, dtype=np.int64)
-    aligned = np.array(
-        [wording and len(text) <= ALIGNED_CHARACTERS and forms[row] == loose[row] for row, text in enumerate(texts)],
-        dtype=bool,
-    )
+    return drop_until_none(work, rank, NearPairs(work, signed, wordings, jaccard_at_least), judge)
 
-    def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mine = signed if len(places) == len(signed) else signed[places]
-        pairs, similar = likely_pairs(mine, candidate_pairs(mine, engine=work.engine), jaccard_at_least)
-        first, second = rows[places[pairs[:, 0]]], rows[places[pairs[:, 1]]]
-        open_ones = ~(aligned[first] & aligned[second])
-        open_ones[~open_ones] = wordings.may_be_alike(first[~open_ones], second[~open_ones])
+
+class Worded:
+    """The wording of every row: its words, without greetings and thanks and with them."""
+
+    def __init__(self, work: Work, *, wording: bool) -> None:
+        import numpy as np
+
+        self.loose = work.forms()
+        self.forms = list(each(work.engine, bare_form, self.loose))
+        framed = [row for row, (one, two) in enumerate(zip(self.forms, self.loose, strict=True)) if one != two]
+        self.words = Wordings(self.forms, [self.loose[row] for row in framed])
+        self.counts = self.words.rows_with(len(self.forms))
+        self.whole = np.arange(len(self.forms))
+        """Where the words of each row's loose form are; those of its bare form are at its own number."""
+        self.whole[framed] = len(self.forms) + np.arange(len(framed))
+        self.short = np.array([wording and len(text) <= ALIGNED_CHARACTERS for text in work.prompts.texts], dtype=bool)
+        """Which rows are compared word by word."""
+
+    def same(self, first: int, second: int) -> bool:
+        """Whether two rows have the same wording, without greetings and thanks or with them."""
+        one, two = self.forms[first], self.forms[second]
+        if same_wording(one, two, self.counts):
+            return True
+        whole = self.loose[first], self.loose[second]
+        return whole != (one, two) and same_wording(*whole, self.counts)
+
+    def may_be_same(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """(pairs,) False where two rows certainly differ in wording."""
+        import numpy as np
+
+        found: np.ndarray = ~(self.short[first] & self.short[second])
+        asked = np.flatnonzero(~found)
+        found[asked] = self.words.may_be_alike(first[asked], second[asked])
+        one, two = self.whole[first], self.whole[second]
+        asked = np.flatnonzero(~found & ((one != first) | (two != second)))
+        found[asked] = self.words.may_be_alike(one[asked], two[asked])
+        return found
+
+
+class NearPairs:
+    """The pairs of rows that may be near duplicates; later searches look again only where something has gone."""
+
+    def __init__(self, work: Work, signed: np.ndarray, wordings: Worded, least: float) -> None:
+        import numpy as np
+
+        self.engine, self.signed, self.wordings, self.least = work.engine, signed, wordings, least
+        self.rows = np.asarray(work.rank(), dtype=np.int64)
+        self.seen = np.arange(len(signed))
+
+    def __call__(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs among some places of the ranking, and their estimated Jaccard similarity.
+
+        A place whose candidates are all still there has been asked about each of them, so it is left out.
+        """
+        import numpy as np
+
+        wanted = None
+        if len(places) < len(self.seen):
+            left = np.isin(self.seen, places)
+            wanted = met_any(self.signed, self.seen, ~left, engine=self.engine)[left]
+        self.seen = places
+        pairs, similar = likely_pairs(self.signed, self.least, places=places, wanted=wanted, engine=self.engine)
+        first, second = self.rows[places[pairs[:, 0]]], self.rows[places[pairs[:, 1]]]
+        open_ones = self.wordings.may_be_same(first, second)
         return pairs[open_ones], similar[open_ones]
 
-    return drop_until_none(work, rank, find, judge)
 
-
-def semantic(work: Work, *, threshold: float = 0.92, cells: int = 4, number_guard: bool = True) -> list[Gone]:
+def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guard: bool = True) -> list[Gone]:
     """Rows whose vector has at least this cosine with that of a kept row.
 
     Args:
         work: the job.
         threshold: least cosine; belongs to the embedder.
-        cells: clusters each row joins; more find more pairs.
+        cells: most clusters a row is compared in; more find more pairs.
         number_guard: a different number, negation, code identifier, or the same words in another order (which an
             embedder that averages words cannot see) makes another prompt.
     """
+    import numpy as np
+
     texts, forms = work.prompts.texts, work.forms()
     rank = contrasts_first(work, forms) if number_guard else work.rank()
 
     def judge(first: int, second: int, cosine: float) -> Reason | None:
-        if number_guard:
-            if differ_in_guarded(texts[first], texts[second]):
-                return None
-            if words_changed_places(forms[first], forms[second]):
-                return None
+        if number_guard and words_changed_places(forms[first], forms[second]):
+            return None
         return "the same meaning", cosine
 
     store = work.vector_store()
     where = store.places(texts, progress=work.progress)[rank]
+    kinds = np.fromiter(each(work.engine, guard_key, texts), dtype=np.int64)[rank] if number_guard else where * 0
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        vectors = store.vectors[where[places]]
-        return similar_pairs(vectors, threshold, cells=cells, engine=work.engine, progress=work.progress)
+        return similar_pairs(
+            store.vectors,
+            threshold,
+            rows=where[places],
+            kinds=kinds[places],
+            cells=cells,
+            engine=work.engine,
+            progress=work.progress,
+        )
 
     return drop_until_none(work, rank, find, judge)
 

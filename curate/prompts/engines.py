@@ -53,7 +53,7 @@ class Local:
 LOCAL = Local()
 
 
-def each(engine: Engine, function: Callable[[str], str], texts: Iterable[str]) -> Iterator[str]:
+def each(engine: Engine, function: Callable[[str], Result], texts: Iterable[str]) -> Iterator[Result]:
     """A function of each text, in order."""
     if not engine.rows_a_part:
         return map(function, texts)
@@ -68,7 +68,7 @@ def batches(items: Iterable[Any], size: int) -> Iterator[list[Any]]:
         yield batch
 
 
-def apply_to_all(function: Callable[[str], str], texts: list[str]) -> list[str]:
+def apply_to_all(function: Callable[[str], Result], texts: list[str]) -> list[Result]:
     """The function of every text of a part."""
     return [function(text) for text in texts]
 

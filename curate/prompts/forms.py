@@ -7,6 +7,7 @@ Loose form: the exact form, without emoji and other symbols, look-alike letters 
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from functools import lru_cache
@@ -19,10 +20,14 @@ SYMBOLS = re.compile(r"[^\w\s]|_")
 LATIN = re.compile(r"[a-z]")
 LOOKALIKES = str.maketrans("аеорсухіјѕԁһӏкмтвнгпԛԝοαειρυνκτηχաօոսցհ", "aeopcyxijsdhlkmtbhrnqwoaeipuvktnxwonugh")
 NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-NEGATED = re.compile(
-    r"\b(?:do|does|did|is|are|was|were|has|have|had|ca|wo|would|could|should|must|need|ai|might)n['’]?t\b"
+WORD = re.compile(r"\w+")
+LETTERS = re.compile(r"[a-z]+")
+AUXILIARIES = "do|does|did|is|are|was|were|has|have|had|ca|wo|would|could|should|must|need|ai|might"
+NEGATED = re.compile(rf"\b(?:{AUXILIARIES})n['’]t\b")
+NEGATIONS = frozenset(
+    ["not", "no", "never", "none", "neither", "nor", "without", "cannot"]
+    + [f"{verb}nt" for verb in AUXILIARIES.split("|")]
 )
-PLAIN_NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|without|cannot)\b")
 IDENTIFIER = re.compile(r"`([^`\n]+)`|\b(\w*[a-z0-9]_\w+|\w+(?=\())|\b(\w+(?:\.\w+)+)(?=\()", re.IGNORECASE)
 INVISIBLE = dict.fromkeys((*range(8203, 8208), 8288, 65279, 173, *range(65024, 65040)))
 
@@ -48,17 +53,44 @@ def fold_lookalikes(text: str) -> str:
     return text.translate(LOOKALIKES) if mixed else text
 
 
+Guarded = tuple[tuple[str, ...], int, tuple[str, ...]]
+NOTHING: Guarded = ((), 0, ())
+
+
 @lru_cache(maxsize=200_000)
-def guarded_parts(text: str) -> tuple[tuple[str, ...], int, tuple[str, ...]]:
+def guarded_parts(text: str) -> Guarded:
     """What two duplicates must not differ in: numbers (also as words, days, months), negations, code identifiers."""
-    plain = unicodedata.normalize("NFKC", text).translate(INVISIBLE).casefold()
-    plain = plain if plain.isascii() else fold_lookalikes(plain)
+    return read_guarded(text)
+
+
+def read_guarded(text: str) -> Guarded:
+    """The guarded parts of a text that is not asked for again soon."""
+    plain = text.casefold()
+    if not text.isascii():
+        plain = unicodedata.normalize("NFKC", text).translate(INVISIBLE).casefold()
+        plain = plain if plain.isascii() else fold_lookalikes(plain)
     numbers = [found.replace(",", "") for found in NUMBER.findall(plain)]
-    counted = wordlist("numbers")
-    numbers += [f"={counted[word]}" for word in re.findall(r"[a-z]+", plain) if word in counted]
-    negations = len(PLAIN_NEGATION.findall(plain)) + len(NEGATED.findall(plain))
-    names = {next(part for part in found if part) for found in IDENTIFIER.findall(plain) if any(found)}
+    words, counted = LETTERS.findall(plain), wordlist("numbers")
+    if not counted.keys().isdisjoint(words):
+        numbers += [f"={counted[word]}" for word in words if word in counted]
+    names: set[str] = set()
+    if "_" in plain or "(" in plain or "`" in plain:
+        names = {next(part for part in found if part) for found in IDENTIFIER.findall(plain) if any(found)}
+    if numbers or "_" in plain or not plain.isascii():
+        words = WORD.findall(plain)
+    negations = 0 if NEGATIONS.isdisjoint(words) else sum(word in NEGATIONS for word in words)
+    if "n't" in plain or "n’t" in plain:
+        negations += len(NEGATED.findall(plain))
     return tuple(sorted(numbers)), negations, tuple(sorted(names))
+
+
+def guard_key(text: str) -> int:
+    """A signed 64-bit number that two texts share if a guarded part does not tell them apart; 0 if there is none."""
+    found = read_guarded(text)
+    if found == NOTHING:
+        return 0
+    written = repr((spelt(found[0]), *found[1:])).encode("utf-8", "replace")
+    return int.from_bytes(hashlib.blake2b(written, digest_size=8).digest(), "little", signed=True)
 
 
 def spelt(numbers: tuple[str, ...]) -> list[str]:

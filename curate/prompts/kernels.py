@@ -5,9 +5,10 @@ around them, which parts there are and in which order, is the caller's. In the o
 
 * ``sum_rows``, ``normalised``: token numbers of a batch to unit vectors (the static embedder);
 * ``signatures``: a batch of texts to MinHash signatures; ``band_pairs``: one LSH band of them to pairs of rows;
-  ``candidate_pairs``, ``likely_pairs``: signatures to pairs and their estimated Jaccard similarity;
-* ``find_centers``: a sample of vectors to cluster centers; ``join_cells``: vectors to the rows of each cluster;
-  ``pairs_within``: the vectors of one cluster to all pairs above a threshold; ``similar_pairs``: the three together;
+  ``likely_pairs``: signatures to pairs and their estimated Jaccard similarity;
+* ``find_basis``, ``outlines``: vectors to outlines that bound their cosines; ``find_centers``: a sample to centers;
+  ``join_cells``: outlines to the members and visitors of each cluster; ``pairs_of_cells``: some clusters to all their
+  pairs above a threshold; ``similar_pairs``: these together;
 * ``keep_first``: pairs to the rows that go.
 """
 
@@ -16,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from curate.prompts.clusters import join_cells, pairs_of_cells, similar_pairs
 from curate.prompts.embed import normalised, sum_rows
-from curate.prompts.minhash import PERMUTATIONS, band_pairs, candidate_pairs, likely_pairs, signatures
-from curate.prompts.neighbors import find_centers, join_cells, pairs_within, similar_pairs
+from curate.prompts.minhash import PERMUTATIONS, band_pairs, likely_pairs, met_any, signatures
+from curate.prompts.neighbors import find_centers
+from curate.prompts.outlines import find_basis, outlines
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,13 +29,15 @@ if TYPE_CHECKING:
 __all__ = [
     "PERMUTATIONS",
     "band_pairs",
-    "candidate_pairs",
+    "find_basis",
     "find_centers",
     "join_cells",
     "keep_first",
     "likely_pairs",
+    "met_any",
     "normalised",
-    "pairs_within",
+    "outlines",
+    "pairs_of_cells",
     "signatures",
     "similar_pairs",
     "sum_rows",

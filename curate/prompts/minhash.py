@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from curate.errors import RunError
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine
 
@@ -20,6 +21,12 @@ BATCH = 5_000
 LAGS = 4
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 MOST_PAIRS = 12
+PAIRS_A_ROW = 16
+"""So many candidates a row are gathered from the bands before they are looked at."""
+PIECE = 8192
+EACH_BYTE = 0x0101010101010101
+MOST_BITS = 28
+"""Of a row number: two of them and a count of equal permutations fill 64 bits."""
 
 
 def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -42,10 +49,10 @@ def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def signatures(
     texts: Sequence[str], *, seed: int = 42, engine: Engine = LOCAL, progress: Progress = silent
 ) -> np.ndarray:
-    """(texts, 128) uint32 MinHash signatures."""
+    """(texts, 128) uint16: the low halves of MinHash signatures, of which different ones agree once in 65,536 times."""
     import numpy as np
 
-    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint32)
+    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint16)
     parts = ((texts[start : start + BATCH],) for start in range(0, len(texts), BATCH))
     done = 0
     for signed in engine.map(sign, parts, shared=seed):
@@ -56,7 +63,7 @@ def signatures(
 
 
 def sign(seed: int, texts: Sequence[str]) -> np.ndarray:
-    """(texts, 128) uint32 MinHash signatures of one batch."""
+    """(texts, 128) uint16 MinHash signatures of one batch."""
     import numpy as np
 
     try:
@@ -68,7 +75,7 @@ def sign(seed: int, texts: Sequence[str]) -> np.ndarray:
     hashes, offsets = shingle_hashes(texts)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, PERMUTATIONS, seed)
     signed: np.ndarray = np.asarray(matrix.to_rows(), dtype=np.uint32)
-    return signed
+    return signed.astype(np.uint16)
 
 
 def band_of(signed: np.ndarray, band: int) -> np.ndarray:
@@ -81,10 +88,7 @@ def band_keys(band: np.ndarray) -> np.ndarray:
     """One 64-bit key a row for a band of its signature."""
     import numpy as np
 
-    keys = np.zeros(len(band), dtype=np.uint64)
-    for column in range(band.shape[1]):
-        keys = (keys ^ band[:, column].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        keys ^= keys >> np.uint64(31)
+    keys: np.ndarray = np.multiply(np.ascontiguousarray(band).view(np.uint64)[:, 0], np.uint64(0x9E3779B97F4A7C15))
     return keys
 
 
@@ -113,32 +117,113 @@ class Banded:
         return found
 
 
-def candidate_pairs(signed: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray:
-    """(pairs, 2) rows that share a band, smaller row first, each pair once."""
+def likely_pairs(
+    signed: np.ndarray,
+    least: float,
+    *,
+    places: np.ndarray | None = None,
+    wanted: np.ndarray | None = None,
+    engine: Engine = LOCAL,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs that share a band and whose estimated Jaccard similarity may reach ``least`` (2.5 standard errors).
+
+    Of one later place, the ``MOST_PAIRS`` most similar: rows of one template would otherwise meet all of their kind.
+
+    Args:
+        signed: (rows, 128) signatures.
+        least: least Jaccard similarity.
+        places: the rows to search, ascending; all if not given.
+        wanted: (places,) which are looked at as the later one of a pair; all if not given.
+        engine: where bands are searched.
+
+    Returns:
+        (pairs, 2) numbers of places, the smaller first, ordered by the later and by similarity; and the estimates.
+
+    Raises:
+        RunError: more than 2²⁸ rows.
+    """
     import numpy as np
 
-    rows = len(signed)
-    found = [np.zeros(0, dtype=np.int64)]
-    for band, pairs in enumerate(engine.map(band_pairs, ((band_of(signed, band),) for band in range(BANDS)))):
-        found.append(pairs)
-        if band % 8 == 7:
-            found = [sorted_once(np.concatenate(found))]
-    pairs = sorted_once(np.concatenate(found))
-    return np.stack([pairs // rows, pairs % rows], axis=1) if rows else np.zeros((0, 2), dtype=np.int64)
+    places = np.arange(len(signed)) if places is None else places
+    bits = bits_of(len(places))
+    fewest = PERMUTATIONS * (least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5)
+    best = np.zeros(0, dtype=np.uint64)
+    for codes in gathered(bands_of(signed, places, engine), PAIRS_A_ROW * len(places)):
+        earlier, later = unpacked(codes, bits)
+        if wanted is not None:
+            earlier, later = earlier[wanted[later]], later[wanted[later]]
+        equal = agreeing(signed, places[earlier], places[later])
+        likely = equal >= fewest
+        unlike = (PERMUTATIONS - equal[likely]).astype(np.uint64)
+        more = (later[likely].astype(np.uint64) << (bits + 8) | unlike << bits) | earlier[likely].astype(np.uint64)
+        best = few_of_each(sorted_once(np.concatenate([best, more])), bits + 8)
+    earlier, later = (best & (1 << bits) - 1).astype(np.int64), (best >> bits + 8).astype(np.int64)
+    estimates = 1 - (best >> bits & 255).astype(np.float32) / PERMUTATIONS
+    return np.stack([earlier, later], axis=1), estimates
+
+
+def met_any(signed: np.ndarray, places: np.ndarray, which: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray:
+    """(places,) bool: which have one of some places before them among those that they meet in a band."""
+    import numpy as np
+
+    found = np.zeros(len(places), dtype=bool)
+    for codes in bands_of(signed, places, engine):
+        earlier, later = unpacked(codes, bits_of(len(places)))
+        found[later[which[earlier]]] = True
+    return found
+
+
+def bits_of(rows: int) -> int:
+    """Bits of a row number.
+
+    Raises:
+        RunError: more than 2²⁸ rows.
+    """
+    bits = max(1, (rows - 1).bit_length())
+    if bits > MOST_BITS:
+        raise RunError(f"near: {rows} rows are too many for one search", hint="filter the file in parts")
+    return bits
+
+
+def unpacked(codes: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Earlier and later place of candidates."""
+    import numpy as np
+
+    return (codes & np.uint64((1 << bits) - 1)).astype(np.int64), (codes >> np.uint64(bits)).astype(np.int64)
+
+
+def bands_of(signed: np.ndarray, places: np.ndarray, engine: Engine) -> Iterator[np.ndarray]:
+    """The candidates of each band."""
+    whole = len(places) == len(signed)
+    parts = ((band_of(signed, band) if whole else band_of(signed, band)[places],) for band in range(BANDS))
+    return engine.map(band_pairs, parts)
+
+
+def gathered(bands: Iterable[np.ndarray], most: int) -> Iterator[np.ndarray]:
+    """Candidates of several bands together, each once, as soon as there are more than ``most``."""
+    import numpy as np
+
+    found: list[np.ndarray] = []
+    for codes in bands:
+        found.append(codes)
+        if sum(map(len, found)) > most:
+            yield sorted_once(np.concatenate(found))
+            found = []
+    if found:
+        yield sorted_once(np.concatenate(found))
 
 
 def band_pairs(_: None, band: np.ndarray) -> np.ndarray:
-    """(pairs,) rows that have the same key of one band: smaller row × rows + greater row."""
+    """(pairs,) rows that have the same key of one band: later row above, earlier row below in a 64-bit number."""
     import numpy as np
 
-    rows = len(band)
-    keys = band_keys(band)
-    order = np.argsort(keys, kind="stable")
-    keys = keys[order]
-    found = [np.zeros(0, dtype=np.int64)]
-    for lag in range(1, min(LAGS, rows - 1) + 1):
-        same = np.flatnonzero(keys[lag:] == keys[:-lag])
-        found.append(order[same].astype(np.int64) * rows + order[same + lag])
+    bits = np.uint64(bits_of(len(band)))
+    row = (np.uint64(1) << bits) - np.uint64(1)
+    keyed = np.sort((band_keys(band) & ~row) | np.arange(len(band), dtype=np.uint64))
+    found = [np.zeros(0, dtype=np.uint64)]
+    for lag in range(1, min(LAGS, len(band) - 1) + 1):
+        same = np.flatnonzero(keyed[lag:] ^ keyed[:-lag] <= row)
+        found.append((keyed[same + lag] & row) << bits | keyed[same] & row)
     return np.concatenate(found)
 
 
@@ -147,26 +232,32 @@ def sorted_once(numbers: np.ndarray) -> np.ndarray:
     import numpy as np
 
     numbers = np.sort(numbers)
-    return numbers[np.concatenate([[True], numbers[1:] != numbers[:-1]])] if len(numbers) else numbers
+    once: np.ndarray = numbers[np.concatenate([[True], numbers[1:] != numbers[:-1]])] if len(numbers) else numbers
+    return once
 
 
-def likely_pairs(signed: np.ndarray, pairs: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray]:
-    """The pairs whose estimated Jaccard similarity may reach ``least`` (2.5 standard errors), and the estimates.
-
-    Of one later row, the ``MOST_PAIRS`` most similar: rows of one template would otherwise meet all of their kind.
-    """
+def few_of_each(ordered: np.ndarray, bits: int) -> np.ndarray:
+    """Of numbers in ascending order, the first ``MOST_PAIRS`` of those alike above some bits."""
     import numpy as np
 
-    estimates = np.zeros(len(pairs), dtype=np.float32)
-    for start in range(0, len(pairs), BATCH):
-        piece = pairs[start : start + BATCH]
-        estimates[start : start + BATCH] = (signed[piece[:, 0]] == signed[piece[:, 1]]).mean(axis=1)
-    likely = estimates >= least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5
-    pairs, estimates = pairs[likely], estimates[likely]
-    order = np.lexsort((-estimates, pairs[:, 1]))
-    later = pairs[order, 1]
-    best = order[np.arange(len(order)) - np.searchsorted(later, later, side="left") < MOST_PAIRS]
-    return pairs[best], estimates[best]
+    if len(ordered) <= MOST_PAIRS:
+        return ordered
+    above = ordered >> np.uint64(bits)
+    few = np.concatenate([np.ones(MOST_PAIRS, dtype=bool), above[MOST_PAIRS:] != above[:-MOST_PAIRS]])
+    left: np.ndarray = ordered[few]
+    return left
+
+
+def agreeing(signed: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(pairs,) uint8: in how many permutations two rows have the same minimum."""
+    import numpy as np
+
+    out = np.zeros(len(first), dtype=np.uint8)
+    for start in range(0, len(first), PIECE):
+        piece = slice(start, start + PIECE)
+        same = (signed[first[piece]] == signed[second[piece]]).view(np.uint64)
+        out[piece] = (same.sum(axis=1) * np.uint64(EACH_BYTE)) >> np.uint64(56)
+    return out
 
 
 @lru_cache(maxsize=20_000)

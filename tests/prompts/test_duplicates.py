@@ -1,5 +1,7 @@
 """Duplicates: what is one, what only looks like one, and which of a group stays."""
 
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.prompts import minhash
+from curate.prompts.clusters import similar_pairs
 from curate.prompts.duplicates import exact, near, semantic
-from curate.prompts.forms import differ_in_guarded, exact_form, loose_form
-from curate.prompts.minhash import candidate_pairs, jaccard, shingles, signatures
-from curate.prompts.neighbors import similar_pairs
+from curate.prompts.forms import (
+    IDENTIFIER,
+    INVISIBLE,
+    differ_in_guarded,
+    exact_form,
+    fold_lookalikes,
+    guard_key,
+    guarded_parts,
+    loose_form,
+)
+from curate.prompts.minhash import jaccard, likely_pairs, shingles, signatures
 from curate.prompts.reading import read_prompts
 from curate.prompts.wording import edits, is_typo, same_wording, words_changed_places
 from curate.prompts.work import Work
@@ -114,6 +126,32 @@ def test_jaccard_is_by_hand() -> None:
     assert jaccard(frozenset("ab"), frozenset("bc")) == pytest.approx(1 / 3)
 
 
+GUARDED = ["don", "dont", "n't", "'t", "’t", "can", "not", "no", "_", "(", ")", "`", "a.b", "3", "1,000", "five", "é"]
+GUARDED += ["ﬁve", "monday", " ", " ", "won", "aint", "x", "İ", "ſ", "ß", "\u200b", "К", "о", "cannot"]
+NEGATION = re.compile(
+    r"\b(?:do|does|did|is|are|was|were|has|have|had|ca|wo|would|could|should|must|need|ai|might)n['’]?t\b"
+    r"|\b(?:not|no|never|none|neither|nor|without|cannot)\b"
+)
+
+
+@given(st.lists(st.sampled_from(GUARDED), max_size=9).map("".join))
+@settings(max_examples=400, deadline=None)
+def test_negations_and_identifiers_are_those_that_the_whole_patterns_find(text: str) -> None:
+    plain = unicodedata.normalize("NFKC", text).translate(INVISIBLE).casefold()
+    plain = plain if plain.isascii() else fold_lookalikes(plain)
+    _, negations, names = guarded_parts(text)
+    assert negations == len(NEGATION.findall(plain))
+    assert names == tuple(
+        sorted({next(part for part in found if part) for found in IDENTIFIER.findall(plain) if any(found)})
+    )
+
+
+@given(*[st.lists(st.sampled_from(GUARDED), max_size=6).map("".join)] * 2)
+@settings(max_examples=400, deadline=None)
+def test_two_texts_have_one_guard_key_just_when_no_guarded_part_tells_them_apart(one: str, two: str) -> None:
+    assert (guard_key(one) == guard_key(two)) == (not differ_in_guarded(one, two))
+
+
 @given(st.text(max_size=60))
 @settings(max_examples=150, deadline=None)
 def test_the_forms_are_idempotent(text: str) -> None:
@@ -122,8 +160,50 @@ def test_the_forms_are_idempotent(text: str) -> None:
 
 
 def test_equal_texts_always_share_a_band() -> None:
-    pairs = candidate_pairs(signatures(["a longer text to sign", "something else entirely", "a longer text to sign"]))
-    assert [0, 2] in pairs.tolist()
+    signed = signatures(["a longer text to sign", "something else entirely", "a longer text to sign"])
+    pairs, similar = likely_pairs(signed, 0.9)
+    assert pairs.tolist() == [[0, 2]]
+    assert similar.tolist() == [1.0]
+
+
+def made_signatures(seed: int) -> np.ndarray:
+    """Signatures of groups of rows that agree in most permutations, and of some that agree in none."""
+    draw = np.random.default_rng(seed)
+    group = draw.integers(0, 65536, (12, 128))[draw.integers(0, 12, 200)]
+    return np.where(draw.random((200, 128)) < 0.45, draw.integers(0, 65536, (200, 128)), group).astype(np.uint16)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_likely_pairs_are_the_most_alike_of_the_next_few_in_every_bucket(seed: int) -> None:
+    signed = made_signatures(seed)
+    met = set()
+    for band in range(minhash.BANDS):
+        buckets: dict[bytes, list[int]] = {}
+        for row, part in enumerate(minhash.band_of(signed, band)):
+            buckets.setdefault(part.tobytes(), []).append(row)
+        for rows in buckets.values():
+            met |= {(one, two) for place, two in enumerate(rows) for one in rows[max(0, place - 4) : place]}
+    wanted = []
+    for later in range(200):
+        mine = [(-int((signed[one] == signed[two]).sum()), one) for one, two in met if two == later]
+        wanted += [(one, later, -alike / 128) for alike, one in sorted(mine)[:12] if -alike >= 128 * 0.199]
+    pairs, similar = likely_pairs(signed, 0.3)
+    assert [(*pair, alike) for pair, alike in zip(pairs.tolist(), similar.tolist(), strict=True)] == wanted
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=10, deadline=None)
+def test_when_rows_go_only_those_that_met_one_of_them_have_other_likely_pairs(seed: int) -> None:
+    signed, everyone = made_signatures(seed), np.arange(200)
+    gone = np.random.default_rng(seed).random(200) < 0.1
+    left = np.flatnonzero(~gone)
+    met = minhash.met_any(signed, everyone, gone)
+    assert 0 < met[left].sum() < len(left)
+    before, after = likely_pairs(signed, 0.3)[0], left[likely_pairs(signed, 0.3, places=left)[0]]
+    again = left[likely_pairs(signed, 0.3, places=left, wanted=met[left])[0]]
+    assert np.array_equal(again, after[met[after[:, 1]]])
+    assert np.array_equal(after[~met[after[:, 1]]], before[~(met | gone)[before[:, 1]]])
 
 
 @given(st.integers(0, 10_000))
@@ -135,7 +215,7 @@ def test_clustered_search_finds_nearly_every_pair_the_exact_one_finds(seed: int)
     vectors = np.concatenate([base, noisy, generator.normal(size=(600, 32))]).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     whole = np.argwhere(np.triu(vectors @ vectors.T >= 0.9, k=1))
-    found, cosines = similar_pairs(vectors, 0.9, cells=4)
+    found, cosines = similar_pairs(vectors, 0.9, clusters=70)
     assert (cosines >= 0.9).all()
     wanted = {tuple(pair) for pair in whole.tolist()}
     got = {tuple(pair) for pair in found.tolist()}

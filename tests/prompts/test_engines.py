@@ -14,11 +14,11 @@ from curate.errors import ModelNotFound
 from curate.progress import Progress, silent
 from curate.prompts import contamination, domain
 from curate.prompts.chain import FILTERS
+from curate.prompts.clusters import similar_pairs
 from curate.prompts.embed import BATCH, BLOCK, MAX_CHARACTERS, by_length, load_embedder, shared_out
 from curate.prompts.engines import LOCAL, ranges
 from curate.prompts.filters import filter_prompts
 from curate.prompts.filters_on_parts import groups_of
-from curate.prompts.neighbors import similar_pairs
 from curate.prompts.ray_engine import RayEngine
 from curate.prompts.reading import read_prompts
 from curate.prompts.results import EmbedderRef
@@ -82,7 +82,7 @@ def test_parts_of_any_size_give_the_same_rows_reasons_notes_and_counts(tmp_path:
 def test_cells_compared_apart_give_the_same_pairs_and_cosines() -> None:
     vectors = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    here, there = (similar_pairs(vectors, 0.95, engine=engine) for engine in (LOCAL, Apart(500)))
+    here, there = (similar_pairs(vectors, 0.95, clusters=80, engine=engine) for engine in (LOCAL, Apart(500)))
     assert len(here[0]) > 100
     assert np.array_equal(here[0], there[0])
     assert np.array_equal(here[1], there[1])

@@ -16,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import PromptsError, RunError
+from curate.prompts import clusters as clustered
 from curate.prompts import columns, reading, store
+from curate.prompts import outlines as outlined
 from curate.prompts.alike import Wordings
-from curate.prompts.kernels import keep_first, pairs_within, similar_pairs, sum_rows
+from curate.prompts.kernels import keep_first, similar_pairs, sum_rows
 from curate.prompts.neighbors import top_neighbors
 from curate.prompts.promptset import write_prompts
 from curate.prompts.reading import read_prompts
@@ -130,6 +132,7 @@ def test_most_pairs_of_one_template_are_sifted_out() -> None:
 
 def test_words_are_counted_once_a_row() -> None:
     assert Wordings(["a b a", "b c", ""]).rows_with() == {"a": 1, "b": 2, "c": 1}
+    assert Wordings(["a b a", "b c", ""], ["d a"]).rows_with(3) == {"a": 1, "b": 2, "c": 1, "d": 0}
 
 
 @pytest.mark.parametrize(
@@ -162,15 +165,57 @@ def test_the_nearest_one_is_the_first_of_the_nearest_two() -> None:
     assert np.array_equal(one[1][:, 0], two[1][:, 0])
 
 
-def test_pairs_found_in_blocks_are_those_of_all_comparisons() -> None:
-    vectors = np.random.default_rng(1).standard_normal((900, 3)).astype(np.float32)
+@pytest.mark.parametrize("dimensions", [3, 120])
+def test_pairs_found_in_blocks_are_those_of_all_comparisons(dimensions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clustered, "PAIRS_A_ROW", 900)
+    draw = np.random.default_rng(1)
+    vectors = draw.standard_normal((450, dimensions)).astype(np.float32)
+    vectors = np.concatenate([vectors, vectors + 0.3 * draw.standard_normal((450, dimensions)).astype(np.float32)])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    first, second, cosine = pairs_within(vectors, 0.9995)
-    wanted = np.argwhere(np.triu(vectors @ vectors.T >= 0.9995, k=1))
-    assert sorted(zip(first.tolist(), second.tolist(), strict=True)) == [tuple(pair) for pair in wanted.tolist()]
-    assert (cosine >= 0.9995).all()
-    pairs, _ = similar_pairs(vectors, 0.9995)
-    assert {tuple(pair) for pair in pairs.tolist()} == {tuple(pair) for pair in wanted.tolist()}
+    least = float(np.sort((vectors @ vectors.T)[np.triu_indices(900, k=1)])[-600]) + 1e-4
+    wanted = {tuple(pair) for pair in np.argwhere(np.triu(vectors @ vectors.T >= least, k=1)).tolist()}
+    assert len(wanted) > 300
+    pairs, cosine = similar_pairs(vectors, least)
+    assert {tuple(pair) for pair in pairs.tolist()} == wanted
+    assert len(pairs) == len(wanted)
+    assert (cosine >= least).all()
+
+
+@given(st.integers(0, 10_000), st.floats(0.2, 0.99))
+@settings(max_examples=30, deadline=None)
+def test_no_cosine_exceeds_the_bound_of_the_outlines(seed: int, decay: float) -> None:
+    draw = np.random.default_rng(seed)
+    vectors = draw.standard_normal((300, 100)) * decay ** np.arange(100) @ np.linalg.qr(draw.normal(size=(100, 100)))[0]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    short = outlined.outlines(vectors, np.arange(300), outlined.find_basis(vectors[:50])).astype(np.float32)
+    assert short.shape == (300, outlined.DIRECTIONS + 1)
+    assert (vectors @ vectors.T <= short @ short.T + outlined.ROUNDED).all()
+
+
+def test_of_many_equal_rows_each_is_given_the_first_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clustered, "PAIRS_A_ROW", 3)
+    monkeypatch.setattr(clustered, "PAIRS_AT_ONCE", 10)
+    vectors = np.tile(np.array([[0.6, 0.8]], dtype=np.float32), (900, 1))
+    pairs, _ = similar_pairs(vectors, 0.9)
+    assert pairs.tolist() == [[earlier, later] for later in range(900) for earlier in range(min(3, later))]
+
+
+def test_only_places_of_one_kind_are_paired_and_rows_may_lie_anywhere() -> None:
+    vectors = np.tile(np.eye(4, dtype=np.float32), (3, 1))
+    rows = np.array([11, 3, 7, 2, 6])
+    assert similar_pairs(vectors, 0.9, rows=rows)[0].tolist() == [[0, 1], [0, 2], [1, 2], [3, 4]]
+    kinds = np.array([5, 6, 5, 0, 0])
+    assert similar_pairs(vectors, 0.9, rows=rows, kinds=kinds)[0].tolist() == [[0, 2], [3, 4]]
+
+
+def test_the_clusters_of_what_is_left_are_almost_those_of_before() -> None:
+    vectors = np.random.default_rng(2).standard_normal((3000, 6)).astype(np.float32)
+    rows = np.arange(3000)
+    before = outlined.drawn(vectors, rows, 500)
+    left = np.delete(rows, before[:2])
+    after = left[outlined.drawn(vectors, left, 500)]
+    assert np.array_equal(after[:498], before[2:])
+    assert clustered.steady(300.0) == clustered.steady(301.0)
 
 
 def test_nothing_goes_because_of_what_has_gone_itself() -> None:

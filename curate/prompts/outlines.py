@@ -1,0 +1,74 @@
+"""Outlines of unit vectors: a few principal dimensions and the length of the rest, which bound every cosine.
+
+By Cauchy and Schwarz no product of x and y exceeds ``p·q + |x - p| |y - q|``, p and q being their projections on the
+same directions. So the product of two outlines says which pairs cannot reach a threshold, in a third of the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from curate.prompts.engines import ranges
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DIRECTIONS = 79
+"""Principal dimensions of an outline; what is left out is one number more."""
+ROUNDED = 2e-3
+"""Bounds of float16 outlines are off by less: two roundings of 2⁻¹¹ to each factor of numbers that sum to at most 1."""
+BASIS_ROWS = 8192
+BLOCK = 512
+"""Rows of a block of bounds: with the few thousand of a cluster it stays in cache."""
+BATCH = 4096
+"""Rows that join clusters at once: the same on every engine, for a product of matrices rounds by its size."""
+
+
+def drawn(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
+    """(count,) places drawn by what their vectors hold: almost the same ones when a few rows have gone.
+
+    So a search among the rows that are left forms almost the same clusters, and finds that nothing is left to find.
+    """
+    import numpy as np
+
+    head = np.ascontiguousarray(vectors[rows, :2] if vectors.shape[1] > 1 else vectors[rows][:, [0, 0]])
+    key = head.astype(np.float32, copy=False).view(np.uint64)[:, 0] * np.uint64(0x9E3779B97F4A7C15)
+    key ^= key >> np.uint64(29)
+    return np.argsort(key * np.uint64(0xBF58476D1CE4E5B9), kind="stable")[:count]
+
+
+def find_basis(sample: np.ndarray) -> np.ndarray:
+    """(dimensions, at most ``DIRECTIONS``) the principal directions of some vectors, not centered."""
+    import numpy as np
+
+    sample = sample.astype(np.float64)
+    directions = np.linalg.eigh(sample.T @ sample)[1][:, ::-1]
+    return np.ascontiguousarray(directions[:, :DIRECTIONS], dtype=np.float32)
+
+
+def outlines(vectors: np.ndarray, rows: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    """(places, directions + 1) float16: the projection of each row and the length of what it leaves out."""
+    import numpy as np
+
+    out = np.zeros((len(rows), basis.shape[1] + 1), dtype=np.float16)
+    for batch in ranges(len(rows), BATCH):
+        part = vectors[rows[batch]]
+        flat = part @ basis
+        left = np.einsum("ij,ij->i", part, part) - np.einsum("ij,ij->i", flat, flat)
+        out[batch, :-1], out[batch, -1] = flat, np.sqrt(np.maximum(left, 0))
+    return out
+
+
+def likely_within(outlined: np.ndarray, members: int, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of a cluster whose bound reaches a threshold: of two members each once, of a visitor and a member all."""
+    import numpy as np
+
+    for begin in range(0, len(outlined), BLOCK):
+        end = min(begin + BLOCK, len(outlined))
+        most = min(end, members) if begin < members and end <= members else members
+        bounds = outlined[begin:end] @ outlined[:most].T
+        one, two = np.divmod(np.flatnonzero(bounds >= threshold), most)
+        one += begin
+        open_ones = (two < one) | (one >= members)
+        yield one[open_ones], two[open_ones]
