@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.artifact import write_failure
 from curate.errors import PromptsError
 from curate.prompts.promptset import (
     LICENSE_COLUMNS,
@@ -25,15 +21,14 @@ from curate.prompts.promptset import (
     mend,
     text_of,
 )
-from curate.prompts.texts import BATCH, Texts
+from curate.prompts.scratch import SPILL_BYTES, spilled
+from curate.prompts.texts import BATCH, Labels, Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MAX_COLUMNS = 10_000
 ROWS_A_BATCH = 20_000
-SPILL_BYTES = 256 << 20
-"""Tables beyond so many bytes are written to a temporary file and mapped back."""
 
 Row = dict[str, Any]
 Names = tuple[str | None, str | None, str | None]
@@ -123,23 +118,6 @@ def have_one_type(name: str, tables: list[pa.Table]) -> bool:
     return True
 
 
-def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """The batches as a table over a memory-mapped file without a name, which goes when the table does."""
-    import pyarrow as pa
-
-    descriptor, name = tempfile.mkstemp(suffix=".arrow")
-    path = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream, pa.ipc.new_file(stream, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        return pa.ipc.open_file(pa.memory_map(name)).read_all()
-    except OSError as error:
-        raise write_failure(path, error) from error
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def from_table(table: pa.Table, place: str, sha256: str, names: Names, strict: bool) -> PromptSet:
     """A prompt set over a table that was read whole."""
     if table.num_rows == 0:
@@ -221,13 +199,11 @@ def column_values(table: pa.Table, name: str) -> Iterator[Any]:
             yield json.loads(value) if mixed and value is not None else value
 
 
-def named_texts(table: pa.Table, named: str | None, usual: tuple[str, ...], place: str) -> list[str] | None:
+def named_texts(table: pa.Table, named: str | None, usual: tuple[str, ...], place: str) -> Labels | None:
     """The texts of a named or usual column, None where there is none."""
     if named is not None and named not in table.column_names:
         raise PromptsError(f"{place}: no column {named!r}", hint=f"it has: {', '.join(table.column_names[:12])}")
     name = named or find_column(table.column_names, usual)
     if name is None:
         return None
-    known: dict[str, str] = {}
-    found = ("" if value is None else str(value).strip() for value in column_values(table, name))
-    return [known.setdefault(text, text) for text in found]
+    return Labels.of("" if value is None else str(value).strip() for value in column_values(table, name))

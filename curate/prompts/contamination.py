@@ -134,7 +134,7 @@ class Index:
         return Hit(self.kept.called(item), f"holds an item of {self.kept.name}, {what}", share)
 
 
-def held_grams(indexes: list[Index], forms: list[str], contained: float) -> Iterator[tuple[int, Hit]]:
+def held_grams(indexes: list[Index], forms: Sequence[str], contained: float) -> Iterator[tuple[int, Hit]]:
     """Rows that hold enough of an item's 3-grams."""
     protected = frozenset(gram for index in indexes for gram in index.items)
     fewest = min(FEWEST_GRAMS, *(contained * index.fewest for index in indexes))

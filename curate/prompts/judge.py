@@ -15,7 +15,7 @@ from curate.prompts.diversity import METRICS
 from curate.prompts.promptset import PromptSet, write_prompts
 from curate.prompts.results import DiversityReport, FilterReport, Metric, PromptDecision, ShiftReport
 from curate.prompts.shift import DISTANCES
-from curate.prompts.texts import Texts
+from curate.prompts.texts import Rows, Texts
 
 KEPT_FILE = "prompts.parquet"
 DECISION_FILE = "prompt_decision.json"
@@ -153,9 +153,11 @@ def write_kept(folder: Path, prompts: PromptSet) -> tuple[Path, str]:
     """Write the kept prompts as Parquet, ``id`` and ``prompt`` beside every input column; path and digest."""
     import pyarrow as pa
 
-    table = prompts.table
+    table = prompts.table.gathered() if isinstance(prompts.table, Rows) else prompts.table
     for name, values in (("id", prompts.ids), ("prompt", prompts.texts)):
-        column = values.column.cast(pa.string()) if isinstance(values, Texts) else pa.array(values, type=pa.string())
+        column = (
+            values.gathered().cast(pa.string()) if isinstance(values, Texts) else pa.array(values, type=pa.string())
+        )
         place = table.schema.get_field_index(name)
         table = table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
     path = folder / KEPT_FILE

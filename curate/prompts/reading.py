@@ -17,14 +17,13 @@ from curate.progress import Progress, silent
 from curate.prompts.columns import (
     MAX_COLUMNS,
     ROWS_A_BATCH,
-    SPILL_BYTES,
     Batches,
     Row,
     assemble,
     from_table,
-    spilled,
 )
 from curate.prompts.promptset import BadLine, PromptSet
+from curate.prompts.scratch import SPILL_BYTES, spilled
 from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
