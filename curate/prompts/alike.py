@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from curate.prompts.lexicon import wordlist
+from curate.prompts.scratch import ArrayFile
 from curate.prompts.wording import MAX_WORDS
 
 if TYPE_CHECKING:
@@ -31,22 +32,25 @@ class Wordings:
         import numpy as np
 
         self.words: dict[str, int] = {}
-        flat, letters, counts = [], [], np.zeros(len(forms), dtype=np.int64)
+        flat, letters, places = ArrayFile(np.int32), ArrayFile(np.uint8), ArrayFile(np.int64)
+        places.add(np.zeros(1, dtype=np.int64))
+        counts = np.zeros(len(forms), dtype=np.int64)
+        written = 0
         known = self.words
         for start in range(0, len(forms), FORMS):
             batch = [form.split() for form in forms[start : start + FORMS]]
             counts[start : start + len(batch)] = [len(words) for words in batch]
-            flat.append(
-                np.array([known.setdefault(word, len(known)) for words in batch for word in words], dtype=np.int32)
-            )
-            joined = "".join(word for words in batch for word in words).encode("utf-32-le", "replace")
-            letters.append(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
-        self.flat = np.concatenate([*flat, np.zeros(0, dtype=np.int32)])
-        self.letters = np.concatenate([*letters, np.zeros(0, dtype=np.uint8)])
+            words = [word for words in batch for word in words]
+            flat.add(np.array([known.setdefault(word, len(known)) for word in words], dtype=np.int32))
+            joined = "".join(words).encode("utf-32-le", "replace")
+            letters.add(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
+            lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+            places.add(written + np.cumsum(lengths))
+            written += int(lengths.sum())
+        self.flat, self.letters, self.places = flat.array(), letters.array(), places.array()
         self.ends = np.cumsum(counts)
         self.begins = self.ends - counts
         self.lengths = np.array([len(word) for word in known], dtype=np.int32)
-        self.places = np.concatenate([[0], np.cumsum(self.lengths[self.flat], dtype=np.int64)])
         courtesy = wordlist("courtesy")
         self.courtesy = np.array([word in courtesy for word in known], dtype=bool)
 
@@ -54,10 +58,13 @@ class Wordings:
         """In how many forms each word stands."""
         import numpy as np
 
-        rows = np.repeat(np.arange(len(self.ends), dtype=np.int64), self.ends - self.begins)
-        pairs = np.sort(rows * max(1, len(self.words)) + self.flat)
-        first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
-        counts = np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
+        counts = np.zeros(len(self.words), dtype=np.int64)
+        for start in range(0, len(self.ends), FORMS):
+            begins, ends = self.begins[start : start + FORMS], self.ends[start : start + FORMS]
+            rows = np.repeat(np.arange(len(ends), dtype=np.int64), ends - begins)
+            pairs = np.sort(rows * max(1, len(self.words)) + self.flat[begins[0] : ends[-1]])
+            first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
+            counts += np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
         return dict(zip(self.words, counts.tolist(), strict=True))
 
     def may_be_alike(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:

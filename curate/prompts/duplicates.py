@@ -24,6 +24,7 @@ from curate.prompts.kernels import (
 )
 from curate.prompts.keys import first_places, keys_of
 from curate.prompts.minhash import jaccard, shingles
+from curate.prompts.scratch import gathered
 from curate.prompts.texts import Texts
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
@@ -108,7 +109,7 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
     )
 
     def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        mine = signed if len(places) == len(signed) else signed[places]
+        mine = signed if len(places) == len(signed) else gathered(signed, places)
         pairs, similar = likely_pairs(mine, candidate_pairs(mine, engine=work.engine), jaccard_at_least)
         first, second = rows[places[pairs[:, 0]]], rows[places[pairs[:, 1]]]
         open_ones = ~(aligned[first] & aligned[second])

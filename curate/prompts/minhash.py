@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine
+from curate.prompts.scratch import SPILL_BYTES, ArrayFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,11 @@ SHINGLE = 4
 PERMUTATIONS = 128
 BANDS = 32
 BATCH = 5_000
+PIECE = 65_536
+"""Rows whose candidate pairs are put together at once, at least."""
+MOST_PIECES = 64
+MOST_WAITING = 1_000_000
+"""Likely pairs that are gathered before the least similar of a row go."""
 LAGS = 4
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 MOST_PAIRS = 12
@@ -42,17 +48,13 @@ def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def signatures(
     texts: Sequence[str], *, seed: int = 42, engine: Engine = LOCAL, progress: Progress = silent
 ) -> np.ndarray:
-    """(texts, 128) uint32 MinHash signatures."""
-    import numpy as np
-
-    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint32)
+    """(texts, 128) uint32 MinHash signatures; many of them lie in a temporary file."""
+    out = ArrayFile("u4", PERMUTATIONS)
     parts = ((texts[start : start + BATCH],) for start in range(0, len(texts), BATCH))
-    done = 0
     for signed in engine.map(sign, parts, shared=seed):
-        out[done : done + len(signed)] = signed
-        done += len(signed)
-        progress("minhash", done, len(texts))
-    return out
+        out.add(signed)
+        progress("minhash", out.rows, len(texts))
+    return out.array()
 
 
 def sign(seed: int, texts: Sequence[str]) -> np.ndarray:
@@ -109,17 +111,22 @@ def cross_pairs(items: Sequence[str], rows: Sequence[str]) -> set[tuple[int, int
 
 
 def candidate_pairs(signed: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray:
-    """(pairs, 2) rows that share a band, smaller row first, each pair once."""
+    """(pairs, 2) rows that share a band, smaller row first, each pair once; many of them lie in a temporary file."""
     import numpy as np
 
     rows = len(signed)
-    found = [np.zeros(0, dtype=np.int64)]
-    for band, pairs in enumerate(engine.map(band_pairs, ((band_of(signed, band),) for band in range(BANDS)))):
-        found.append(pairs)
-        if band % 8 == 7:
-            found = [sorted_once(np.concatenate(found))]
-    pairs = sorted_once(np.concatenate(found))
-    return np.stack([pairs // rows, pairs % rows], axis=1) if rows else np.zeros((0, 2), dtype=np.int64)
+    starts = np.arange(0, rows, max(PIECE, -(-rows // MOST_PIECES)))
+    pieces = [ArrayFile(np.int64, limit=SPILL_BYTES // len(starts)) for _ in starts]
+    for pairs in engine.map(band_pairs, ((band_of(signed, band),) for band in range(BANDS))):
+        pairs = np.sort(pairs)
+        cut = np.searchsorted(pairs, starts[1:] * rows)
+        for piece, part in zip(pieces, np.split(pairs, cut), strict=False):
+            piece.add(part)
+    out = ArrayFile(np.int64, 2)
+    for piece in pieces:
+        pairs = sorted_once(piece.array())
+        out.add(np.stack([pairs // rows, pairs % rows], axis=1))
+    return out.array()
 
 
 def band_pairs(_: None, band: np.ndarray) -> np.ndarray:
@@ -152,12 +159,26 @@ def likely_pairs(signed: np.ndarray, pairs: np.ndarray, least: float) -> tuple[n
     """
     import numpy as np
 
-    estimates = np.zeros(len(pairs), dtype=np.float32)
+    bound = least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5
+    best, similar = np.zeros((0, 2), dtype=np.int64), np.zeros(0, dtype=np.float32)
+    more, estimates, waiting = [best], [similar], 0
     for start in range(0, len(pairs), BATCH):
         piece = pairs[start : start + BATCH]
-        estimates[start : start + BATCH] = (signed[piece[:, 0]] == signed[piece[:, 1]]).mean(axis=1)
-    likely = estimates >= least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5
-    pairs, estimates = pairs[likely], estimates[likely]
+        estimate = (signed[piece[:, 0]] == signed[piece[:, 1]]).mean(axis=1).astype(np.float32)
+        likely = estimate >= bound
+        more.append(piece[likely])
+        estimates.append(estimate[likely])
+        waiting += int(likely.sum())
+        if waiting > max(MOST_WAITING, len(best) // 4):
+            best, similar = most_similar(np.concatenate([best, *more]), np.concatenate([similar, *estimates]))
+            more, estimates, waiting = [], [], 0
+    return most_similar(np.concatenate([best, *more]), np.concatenate([similar, *estimates]))
+
+
+def most_similar(pairs: np.ndarray, estimates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The ``MOST_PAIRS`` most similar pairs of each later row, by later row, the most similar first."""
+    import numpy as np
+
     order = np.lexsort((-estimates, pairs[:, 1]))
     later = pairs[order, 1]
     best = order[np.arange(len(order)) - np.searchsorted(later, later, side="left") < MOST_PAIRS]

@@ -3,7 +3,7 @@
 Mapped pages are page cache: the system takes them back when it needs room, so they are no memory that a row costs. The
 files lie in the temporary folder (``TMPDIR``, else the system's), which should be on a disk: one in memory gives
 nothing back. They never have a name (or lose it at once where the system cannot do that), so that nothing is left of a
-run, however it ends. They are written, never stored into through the map: a full disk is an error then, and not a signal.
+run, however it ends. They are written, never stored into through the map: a full disk is an error then, not a signal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from curate.artifact import write_failure
 from curate.errors import RunError
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SPILL_BYTES = 32 << 20
 """Tables, texts and vectors beyond so many bytes are written to a temporary file and mapped back."""
+WRITTEN_AT_ONCE = 1 << 20
+"""Bytes that are gathered before they are written."""
 ROWS_AT_ONCE = 8192
 
 
@@ -78,40 +80,45 @@ def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
     return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content))).read_all()
 
 
-def gathered(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """``vectors[rows]``; many of them lie in a file that goes with the array."""
-    if len(rows) * vectors.shape[1] * vectors.itemsize <= SPILL_BYTES:
-        found: np.ndarray = vectors[rows]
+def gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``array[rows]``; many of them lie in a file that goes with the array."""
+    if len(rows) * array[:1].nbytes <= SPILL_BYTES:
+        found: np.ndarray = array[rows]
         return found
-    room = VectorFile(vectors.shape[1])
+    room = ArrayFile(array.dtype, *array.shape[1:])
     for start in range(0, len(rows), ROWS_AT_ONCE):
-        room.add(vectors[rows[start : start + ROWS_AT_ONCE]])
+        room.add(array[rows[start : start + ROWS_AT_ONCE]])
     return room.array()
 
 
-class VectorFile:
-    """(rows, dimensions) float32 that grow at the end: in memory while they are few, then in a file without a name."""
+class ArrayFile:
+    """An array that grows at the end: in memory while it is small, then in a file without a name."""
 
-    def __init__(self, dimensions: int) -> None:
+    def __init__(self, dtype: Any, *shape: int, limit: int = SPILL_BYTES) -> None:  # noqa: ANN401 – as numpy takes it
+        """``shape`` is that of one row: nothing where rows are numbers. ``limit``: bytes that stay in memory."""
         import numpy as np
 
-        self.dimensions = dimensions
+        self.dtype, self.shape, self.limit = np.dtype(dtype), shape, limit
         self.rows = 0
         self.parts: list[np.ndarray] = []
+        self.held = 0
         self.stream: IO[bytes] | None = None
-        self.seen = np.zeros((0, dimensions), dtype=np.float32)
+        self.seen = np.zeros((0, *shape), dtype=dtype)
 
-    def add(self, vectors: np.ndarray) -> None:
+    def add(self, part: np.ndarray) -> None:
         """More rows.
 
         Raises:
-            RunError: the disk is full.
+            RunError: the disk is full, or there is no folder for the file.
         """
         import numpy as np
 
-        self.parts.append(np.ascontiguousarray(vectors, dtype=np.float32))
-        self.rows += len(vectors)
-        if self.stream is not None or self.rows * self.dimensions * 4 > SPILL_BYTES:
+        if not len(part):
+            return
+        self.parts.append(np.ascontiguousarray(part, dtype=self.dtype))
+        self.rows += len(part)
+        self.held += self.parts[-1].nbytes
+        if self.held > (self.limit if self.stream is None else WRITTEN_AT_ONCE):
             self._write()
 
     def _write(self) -> None:
@@ -122,19 +129,19 @@ class VectorFile:
             for part in self.parts:
                 self.stream.write(part.data)
             self.stream.flush()
-        self.parts = []
+        self.parts, self.held = [], 0
 
     def array(self) -> np.ndarray:
         """All rows so far, not to be written to."""
         import numpy as np
 
-        if self.rows != len(self.seen):
-            if self.stream is None:
-                whole = self.parts[0] if len(self.parts) == 1 else np.concatenate(self.parts)
-                self.parts = [whole]
-                self.seen = whole.view()
-                self.seen.flags.writeable = False
-            else:
-                content = np.frombuffer(mapped(self.stream), dtype=np.float32)
-                self.seen = content.reshape(self.rows, self.dimensions)
+        if self.rows == len(self.seen):
+            return self.seen
+        if self.stream is None:
+            self.parts = self.parts if len(self.parts) == 1 else [np.concatenate(self.parts)]
+            self.seen = self.parts[0].view()
+            self.seen.flags.writeable = False
+        else:
+            self._write()
+            self.seen = np.frombuffer(mapped(self.stream), dtype=self.dtype).reshape(self.rows, *self.shape)
         return self.seen

@@ -25,7 +25,7 @@ from curate.prompts.embed import BFLOAT16, Embedder, load_embedder
 from curate.prompts.engines import LOCAL, Engine, batches
 from curate.prompts.keys import AT_ONCE, KEY_BYTES, Index, hash_text, packed
 from curate.prompts.results import EmbedderRef
-from curate.prompts.scratch import VectorFile, gathered
+from curate.prompts.scratch import ArrayFile, gathered
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +44,7 @@ class VectorStore:
         self.embedder, self.engine = embedder, engine
         self.block = BLOCK * engine.at_once
         self.index = Index()
-        self.held = VectorFile(embedder.ref.dimensions)
+        self.held = ArrayFile("<f4", embedder.ref.dimensions)
         self.records: np.ndarray | None = None
         """The file's vectors, where there is a file."""
         precision = "-bfloat16" if embedder.ref.name.endswith(BFLOAT16) else ""
@@ -100,7 +100,7 @@ class VectorStore:
 
     def hold(self, texts: Iterable[str], *vectors: np.ndarray) -> None:
         """Take vectors that were made elsewhere: those of the texts, in their order."""
-        self.index, self.held = Index(), VectorFile(self.embedder.ref.dimensions)
+        self.index, self.held = Index(), ArrayFile("<f4", self.embedder.ref.dimensions)
         self.index.add([hash_text(text) for text in texts], 0)
         for part in vectors:
             self.held.add(part)
