@@ -6,9 +6,11 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from curate.errors import PromptsError
+from curate.prompts.labels import Labels
 from curate.prompts.promptset import (
     LICENSE_COLUMNS,
     SOURCE_COLUMNS,
@@ -21,8 +23,8 @@ from curate.prompts.promptset import (
     mend,
     text_of,
 )
-from curate.prompts.scratch import SPILL_BYTES, spilled
-from curate.prompts.texts import BATCH, Labels, Texts
+from curate.prompts.scratch import is_large, spilled
+from curate.prompts.texts import BATCH, Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,14 +55,14 @@ def table_of(rows: list[Row], place: str, mixed: Collection[str] = ()) -> pa.Tab
 
 
 class Batches:
-    """Rows as Arrow tables, batch by batch; what goes beyond ``SPILL_BYTES`` lies in memory-mapped files."""
+    """Rows as Arrow tables, batch by batch; what goes beyond some lies in memory-mapped files."""
 
     def __init__(self, place: str, mixed: Collection[str]) -> None:
         self.place, self.mixed = place, mixed
         self.rows: list[Row] = []
         self.tables: list[pa.Table] = []
         self.on_disk: list[pa.Table] = []
-        self.held = 0
+        self.held = self.spilt = 0
 
     def add(self, row: Row) -> None:
         """Take one row."""
@@ -75,8 +77,12 @@ class Batches:
         self.tables.append(table_of(self.rows, self.place, self.mixed))
         self.rows = []
         self.held += self.tables[-1].nbytes
-        if self.held > SPILL_BYTES:
-            self.on_disk += [spilled(table.schema, table.to_batches()) for table in self.tables]
+        if is_large(self.held, self.spilt):
+            for _, alike in groupby(self.tables, key=lambda table: table.schema.serialize().to_pybytes()):
+                together = list(alike)
+                batches = (batch for table in together for batch in table.to_batches())
+                self.on_disk.append(spilled(together[0].schema, batches))
+            self.spilt += self.held
             self.tables, self.held = [], 0
 
     def table(self) -> pa.Table | frozenset[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine
-from curate.prompts.scratch import SPILL_BYTES, ArrayFile
+from curate.prompts.scratch import ArrayFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +116,7 @@ def candidate_pairs(signed: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray
 
     rows = len(signed)
     starts = np.arange(0, rows, max(PIECE, -(-rows // MOST_PIECES)))
-    pieces = [ArrayFile(np.int64, limit=SPILL_BYTES // len(starts)) for _ in starts]
+    pieces = [ArrayFile(np.int64, beside=len(starts)) for _ in starts]
     for pairs in engine.map(band_pairs, ((band_of(signed, band),) for band in range(BANDS))):
         pairs = np.sort(pairs)
         cut = np.searchsorted(pairs, starts[1:] * rows)

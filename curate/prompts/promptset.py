@@ -12,7 +12,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from curate.artifact import atomic_file, write_failure
 from curate.errors import PromptsError, RunError
-from curate.prompts.texts import Labels, Rows, Texts, chosen_of
+from curate.prompts.labels import Labels
+from curate.prompts.rows import Rows, chosen_of
+from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
     import numpy as np

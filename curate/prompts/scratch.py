@@ -25,9 +25,16 @@ if TYPE_CHECKING:
 
 SPILL_BYTES = 32 << 20
 """Tables, texts and vectors beyond so many bytes are written to a temporary file and mapped back."""
+AN_EIGHTH = 8
+"""Of what was spilled before, so much may be in memory: then the number of open files grows with the logarithm."""
 WRITTEN_AT_ONCE = 1 << 20
 """Bytes that are gathered before they are written."""
 ROWS_AT_ONCE = 8192
+
+
+def is_large(size: int, spilt: int = 0) -> bool:
+    """Whether so many bytes should lie in a file, where so many of the same kind do already."""
+    return size > max(SPILL_BYTES, spilt // AN_EIGHTH)
 
 
 @contextmanager
@@ -69,7 +76,8 @@ def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
     """
     import pyarrow as pa
 
-    with scratch_file() as stream:
+    stream = scratch_file()
+    try:
         writer = pa.ipc.new_file(stream, schema)
         for batch in batches:
             with failing_clearly():
@@ -77,12 +85,15 @@ def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
         with failing_clearly():
             writer.close()
             content = mapped(stream)
+    finally:
+        with failing_clearly():
+            stream.close()
     return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content))).read_all()
 
 
 def gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """``array[rows]``; many of them lie in a file that goes with the array."""
-    if len(rows) * array[:1].nbytes <= SPILL_BYTES:
+    if not is_large(len(rows) * array[:1].nbytes):
         found: np.ndarray = array[rows]
         return found
     room = ArrayFile(array.dtype, *array.shape[1:])
@@ -94,11 +105,11 @@ def gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
 class ArrayFile:
     """An array that grows at the end: in memory while it is small, then in a file without a name."""
 
-    def __init__(self, dtype: Any, *shape: int, limit: int = SPILL_BYTES) -> None:  # noqa: ANN401 – as numpy takes it
-        """``shape`` is that of one row: nothing where rows are numbers. ``limit``: bytes that stay in memory."""
+    def __init__(self, dtype: Any, *shape: int, beside: int = 1) -> None:  # noqa: ANN401 – as numpy takes it
+        """``shape`` is that of one row: nothing where rows are numbers. ``beside``: how many grow at the same time."""
         import numpy as np
 
-        self.dtype, self.shape, self.limit = np.dtype(dtype), shape, limit
+        self.dtype, self.shape, self.beside = np.dtype(dtype), shape, beside
         self.rows = 0
         self.parts: list[np.ndarray] = []
         self.held = 0
@@ -118,7 +129,7 @@ class ArrayFile:
         self.parts.append(np.ascontiguousarray(part, dtype=self.dtype))
         self.rows += len(part)
         self.held += self.parts[-1].nbytes
-        if self.held > (self.limit if self.stream is None else WRITTEN_AT_ONCE):
+        if self.held > WRITTEN_AT_ONCE if self.stream is not None else is_large(self.held * self.beside):
             self._write()
 
     def _write(self) -> None:
