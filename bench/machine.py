@@ -7,6 +7,7 @@ import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -93,3 +94,46 @@ def markdown(head: list[str], rows: list[list[object]]) -> str:
     """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+WATCH = """
+import sys, time
+most, told = 0, time.monotonic()
+with open(sys.argv[2], "w") as out:
+    while True:
+        try:
+            with open(f"/proc/{sys.argv[1]}/status") as stream:
+                lines = [line.split() for line in stream if line.startswith(("RssAnon", "RssShmem"))]
+        except OSError:
+            break
+        if not lines:
+            break
+        most, now = max(most, sum(int(line[1]) for line in lines)), time.monotonic()
+        if now - told > 0.05:
+            print(told, most, file=out, flush=True)
+            most, told = 0, now
+        time.sleep(0.005)
+"""
+
+
+class OwnMemory:
+    """Memory that is this process's own (anonymous and shared pages), read by another process every few milliseconds.
+
+    Pages of files that are mapped are not among it: the system takes them back when it needs room.
+    """
+
+    def __enter__(self) -> "OwnMemory":
+        self.file = tempfile.NamedTemporaryFile("r", suffix=".own")
+        self.watch = subprocess.Popen([sys.executable, "-c", WATCH, str(os.getpid()), self.file.name])
+        return self
+
+    def most(self, start: float, end: float) -> float:
+        """GiB, the most between two times of the monotonic clock."""
+        self.file.seek(0)
+        seen = [line.split() for line in self.file if line.endswith("\n")]
+        return max((int(size) for when, size in seen if start - 0.05 <= float(when) <= end), default=0) / 2**20
+
+    def __exit__(self, *_: object) -> None:
+        self.watch.kill()
+        self.watch.wait()
+        self.file.close()

@@ -13,13 +13,14 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from time import monotonic
 from time import process_time as clock
 
 import numpy as np
 from corpora import corpus, made_prompts
-from machine import describe, in_a_child, markdown, peak_gib, write_table
+from machine import OwnMemory, describe, in_a_child, markdown, peak_gib, write_table
 
 CLUSTERED = ("near", "semantic")
 DIMENSIONS = 256
@@ -28,14 +29,14 @@ REFERENCE = 1000
 
 
 class Stages:
-    """CPU seconds and peak memory of the stages of a command, told as they end; encoding counts by itself."""
+    """CPU seconds and own memory of the stages of a command, told as they end; encoding counts its time by itself."""
 
-    def __init__(self):
-        self.found = {}
+    def __init__(self, memory):
+        self.found, self.own, self.memory = {}, {}, memory
 
     def timed(self, function, name):
         def inner(*given, **named):
-            before, inside = clock(), self.found.get("encode", 0.0)
+            before, inside, began = clock(), self.found.get("encode", 0.0), monotonic()
             done = function(*given, **named)
             stage = given[1] if name is None else name
             inside = self.found.get("encode", 0.0) - inside if stage != "encode" else 0.0
@@ -43,7 +44,10 @@ class Stages:
             self.found[stage] = took
             if stage == "encode":
                 return done
-            print(f"{stage}: {took:.1f} s, {peak_gib():.2f} GiB", file=sys.stderr, flush=True)
+            time.sleep(0.06)
+            self.own[stage] = max(self.own.get(stage, 0.0), self.memory.most(began, monotonic()))
+            told = f"{stage}: {took:.1f} s, {self.own[stage]:.2f} GiB own, {peak_gib():.2f} resident at most so far"
+            print(told, file=sys.stderr, flush=True)
             return done
 
         return inner
@@ -55,7 +59,8 @@ def scale_part(count, command):
     from curate.cli.main import run_command
     from curate.prompts import analyze, embed, filters, report_card
 
-    stages, seen = Stages(), {}
+    memory = OwnMemory().__enter__()
+    stages, seen = Stages(memory), {}
     embed.StaticEmbedder.encode = stages.timed(embed.StaticEmbedder.encode, "encode")
     cli.read_both = stages.timed(cli.read_both, "read")
     cli.write_rows = stages.timed(cli.write_rows, "write")
@@ -81,6 +86,8 @@ def scale_part(count, command):
         report = seen["report"]
         if command == "filter-prompts":
             check_files(folder, report)
+    own = memory.most(0, monotonic())
+    memory.__exit__()
     stages.found["rest"] = clock() - cpu - sum(stages.found.values())
     return {
         "rows": count,
@@ -91,6 +98,8 @@ def scale_part(count, command):
         "dropped": {one.name: one.dropped for one in report.filters},
         "kept": report.rows_kept,
         "peak_gib": peak_gib(),
+        "own_gib": own,
+        "own_stages": stages.own,
         "wall_s": monotonic() - started,
         "gflops": peak_gflops(),
     }

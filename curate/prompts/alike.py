@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from curate.prompts.lexicon import wordlist
+from curate.prompts.scratch import ArrayFile
 from curate.prompts.wording import MAX_WORDS
 
 if TYPE_CHECKING:
@@ -31,26 +32,28 @@ class Wordings:
         import numpy as np
 
         self.words: dict[str, int] = {}
-        flat, letters, sizes = [], [], [np.zeros(0, dtype=np.int64)]
+        flat, letters, places = ArrayFile(np.int32), ArrayFile(np.uint8), ArrayFile(np.int64)
+        places.add(np.zeros(1, dtype=np.int64))
+        sizes = [np.zeros(0, dtype=np.int64)]
+        written = 0
         known = self.words
         for forms, start in ((one, start) for one in sets for start in range(0, len(one), FORMS)):
             batch = [form.split() for form in forms[start : start + FORMS]]
             sizes.append(np.array([len(words) for words in batch], dtype=np.int64))
-            flat.append(
-                np.array([known.setdefault(word, len(known)) for words in batch for word in words], dtype=np.int32)
-            )
-            joined = "".join(word for words in batch for word in words).encode("utf-32-le", "replace")
-            letters.append(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
-        self.flat = np.concatenate([*flat, np.zeros(0, dtype=np.int32)])
-        self.letters = np.concatenate([*letters, np.zeros(0, dtype=np.uint8)])
+            words = [word for words in batch for word in words]
+            flat.add(np.array([known.setdefault(word, len(known)) for word in words], dtype=np.int32))
+            joined = "".join(words).encode("utf-32-le", "replace")
+            letters.add(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
+            lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+            places.add(written + np.cumsum(lengths))
+            written += int(lengths.sum())
+        self.flat, self.letters = flat.array(), letters.array()
+        self.places = places.array()
+        """Where the letters of each word begin."""
         counts = np.concatenate(sizes)
         self.ends = np.cumsum(counts)
         self.begins = self.ends - counts
         self.lengths = np.array([len(word) for word in known], dtype=np.int32)
-        size = np.uint32 if len(self.letters) < 1 << 32 else np.int64
-        self.places = np.zeros(len(self.flat) + 1, dtype=size)
-        """Where the letters of each word begin."""
-        np.cumsum(self.lengths[self.flat], out=self.places[1:], dtype=size)
         courtesy = wordlist("courtesy")
         self.courtesy = np.array([word in courtesy for word in known], dtype=bool)
 
@@ -58,11 +61,14 @@ class Wordings:
         """In how many forms each word stands; of the first so many forms, if a number is given."""
         import numpy as np
 
-        sizes = (self.ends - self.begins)[:forms]
-        rows = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
-        pairs = np.sort(rows * max(1, len(self.words)) + self.flat[: len(rows)])
-        first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
-        counts = np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
+        counts = np.zeros(len(self.words), dtype=np.int64)
+        all_begins, all_ends = self.begins[:forms], self.ends[:forms]
+        for start in range(0, len(all_ends), FORMS):
+            begins, ends = all_begins[start : start + FORMS], all_ends[start : start + FORMS]
+            rows = np.repeat(np.arange(len(ends), dtype=np.int64), ends - begins)
+            pairs = np.sort(rows * max(1, len(self.words)) + self.flat[begins[0] : ends[-1]])
+            first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
+            counts += np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
         return dict(zip(self.words, counts.tolist(), strict=True))
 
     def may_be_alike(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from curate.artifact import write_failure
 from curate.errors import PromptsError
+from curate.prompts.labels import Labels
 from curate.prompts.promptset import (
     LICENSE_COLUMNS,
     SOURCE_COLUMNS,
@@ -25,6 +23,7 @@ from curate.prompts.promptset import (
     mend,
     text_of,
 )
+from curate.prompts.scratch import is_large, spilled
 from curate.prompts.texts import BATCH, Texts
 
 if TYPE_CHECKING:
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 MAX_COLUMNS = 10_000
 ROWS_A_BATCH = 20_000
-SPILL_BYTES = 256 << 20
-"""Tables beyond so many bytes are written to a temporary file and mapped back."""
 
 Row = dict[str, Any]
 Names = tuple[str | None, str | None, str | None]
@@ -58,14 +55,14 @@ def table_of(rows: list[Row], place: str, mixed: Collection[str] = ()) -> pa.Tab
 
 
 class Batches:
-    """Rows as Arrow tables, batch by batch; what goes beyond ``SPILL_BYTES`` lies in memory-mapped files."""
+    """Rows as Arrow tables, batch by batch; what goes beyond some lies in memory-mapped files."""
 
     def __init__(self, place: str, mixed: Collection[str]) -> None:
         self.place, self.mixed = place, mixed
         self.rows: list[Row] = []
         self.tables: list[pa.Table] = []
         self.on_disk: list[pa.Table] = []
-        self.held = 0
+        self.held = self.spilt = 0
 
     def add(self, row: Row) -> None:
         """Take one row."""
@@ -80,8 +77,12 @@ class Batches:
         self.tables.append(table_of(self.rows, self.place, self.mixed))
         self.rows = []
         self.held += self.tables[-1].nbytes
-        if self.held > SPILL_BYTES:
-            self.on_disk += [spilled(table.schema, table.to_batches()) for table in self.tables]
+        if is_large(self.held, self.spilt):
+            for _, alike in groupby(self.tables, key=lambda table: table.schema.serialize().to_pybytes()):
+                together = list(alike)
+                batches = (batch for table in together for batch in table.to_batches())
+                self.on_disk.append(spilled(together[0].schema, batches))
+            self.spilt += self.held
             self.tables, self.held = [], 0
 
     def table(self) -> pa.Table | frozenset[str]:
@@ -121,23 +122,6 @@ def have_one_type(name: str, tables: list[pa.Table]) -> bool:
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return False
     return True
-
-
-def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """The batches as a table over a memory-mapped file without a name, which goes when the table does."""
-    import pyarrow as pa
-
-    descriptor, name = tempfile.mkstemp(suffix=".arrow")
-    path = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream, pa.ipc.new_file(stream, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-        return pa.ipc.open_file(pa.memory_map(name)).read_all()
-    except OSError as error:
-        raise write_failure(path, error) from error
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def from_table(table: pa.Table, place: str, sha256: str, names: Names, strict: bool) -> PromptSet:
@@ -221,13 +205,11 @@ def column_values(table: pa.Table, name: str) -> Iterator[Any]:
             yield json.loads(value) if mixed and value is not None else value
 
 
-def named_texts(table: pa.Table, named: str | None, usual: tuple[str, ...], place: str) -> list[str] | None:
+def named_texts(table: pa.Table, named: str | None, usual: tuple[str, ...], place: str) -> Labels | None:
     """The texts of a named or usual column, None where there is none."""
     if named is not None and named not in table.column_names:
         raise PromptsError(f"{place}: no column {named!r}", hint=f"it has: {', '.join(table.column_names[:12])}")
     name = named or find_column(table.column_names, usual)
     if name is None:
         return None
-    known: dict[str, str] = {}
-    found = ("" if value is None else str(value).strip() for value in column_values(table, name))
-    return [known.setdefault(text, text) for text in found]
+    return Labels.of("" if value is None else str(value).strip() for value in column_values(table, name))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
@@ -22,7 +22,9 @@ from curate.prompts.kernels import (
     signatures,
     similar_pairs,
 )
+from curate.prompts.keys import first_places, keys_of
 from curate.prompts.minhash import jaccard, shingles
+from curate.prompts.texts import Texts
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
 
@@ -42,15 +44,17 @@ ALIGNED_CHARACTERS = 800
 
 def exact(work: Work) -> list[Gone]:
     """Rows whose exact form (NFKC, casefold, no invisible characters or sentence punctuation) another row has."""
-    first: dict[str, int] = {}
-    drops = []
+    import numpy as np
+
     rank = work.rank()
-    for row, form in zip(rank, each(work.engine, exact_form, (work.prompts.texts[row] for row in rank)), strict=True):
-        kept = first.setdefault(form, row)
-        if kept != row and form:
-            same = work.prompts.texts[kept] == work.prompts.texts[row]
-            reason = "the same text" if same else "the same text after normalisation"
-            drops.append(Gone(row, reason, score=1.0, because_of=work.prompts.ids[kept]))
+    keys = keys_of(each(work.engine, exact_form, (work.prompts.texts[row] for row in rank)))
+    first = first_places(keys)
+    drops = []
+    for place in np.flatnonzero((first != np.arange(len(first))) & (keys != keys_of([""])).any(axis=1)).tolist():
+        row, kept = rank[place], rank[first[place]]
+        same = work.prompts.texts[kept] == work.prompts.texts[row]
+        reason = "the same text" if same else "the same text after normalisation"
+        drops.append(Gone(row, reason, score=1.0, because_of=work.prompts.ids[kept]))
     return drops
 
 
@@ -81,7 +85,7 @@ def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True
         return ("the same but for case, spacing or symbols" if same else "nearly the same wording"), similar
 
     rank = work.rank()
-    signed = signatures([forms[row] for row in rank], engine=work.engine, progress=work.progress)
+    signed = signatures(forms.take(rank), engine=work.engine, progress=work.progress)
     return drop_until_none(work, rank, NearPairs(work, signed, wordings, jaccard_at_least), judge)
 
 
@@ -92,14 +96,17 @@ class Worded:
         import numpy as np
 
         self.loose = work.forms()
-        self.forms = list(each(work.engine, bare_form, self.loose))
-        framed = [row for row, (one, two) in enumerate(zip(self.forms, self.loose, strict=True)) if one != two]
-        self.words = Wordings(self.forms, [self.loose[row] for row in framed])
-        self.counts = self.words.rows_with(len(self.forms))
-        self.whole = np.arange(len(self.forms))
+        self.forms = Texts.of(each(work.engine, bare_form, self.loose))
+        rows = len(self.forms)
+        differ = (one != two for one, two in zip(self.forms, self.loose, strict=True))
+        framed = np.flatnonzero(np.fromiter(differ, dtype=bool, count=rows))
+        self.words = Wordings(self.forms, self.loose.take(framed))
+        self.counts = self.words.rows_with(rows)
+        self.whole = np.arange(rows)
         """Where the words of each row's loose form are; those of its bare form are at its own number."""
-        self.whole[framed] = len(self.forms) + np.arange(len(framed))
-        self.short = np.array([wording and len(text) <= ALIGNED_CHARACTERS for text in work.prompts.texts], dtype=bool)
+        self.whole[framed] = rows + np.arange(len(framed))
+        short = (wording and len(text) <= ALIGNED_CHARACTERS for text in work.prompts.texts)
+        self.short = np.fromiter(short, dtype=bool, count=rows)
         """Which rows are compared word by word."""
 
     def same(self, first: int, second: int) -> bool:
@@ -189,24 +196,28 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guar
     return drop_until_none(work, rank, find, judge)
 
 
-def contrasts_first(work: Work, forms: list[str]) -> list[int]:
+def contrasts_first(work: Work, forms: Sequence[str]) -> Sequence[int]:
     """The ranking with, of equal licenses, rows before others that have a twin with another number.
 
     Two prompts that differ in a number alone tell what the number does; a paraphrase of either goes before them.
     """
-    masked = [FIGURES.sub("0", form) for form in forms]
-    seen: dict[str, set[str]] = {}
-    for form, mask in zip(forms, masked, strict=True):
-        if form != mask or "0" in form:
-            seen.setdefault(mask, set()).add(form)
-    has_twin = [len(seen.get(mask, ())) > 1 for mask in masked]
-    severity = work.severities()
-    return sorted(range(len(forms)), key=lambda row: (severity[row], not has_twin[row], row))
+    import numpy as np
+
+    masks = keys_of(FIGURES.sub("0", form) for form in forms)
+    numbered = np.flatnonzero([FIGURES.search(form) is not None for form in forms])
+    masks = masks[numbered]
+    mask = first_places(masks)
+    whole = first_places(np.concatenate([masks, keys_of(forms[row] for row in numbered.tolist())], axis=1))
+    different = np.bincount(mask[whole == np.arange(len(whole))], minlength=len(mask))
+    has_twin = np.zeros(len(forms), dtype=bool)
+    has_twin[numbered] = different[mask] > 1
+    severity = np.frombuffer(work.severities(), dtype=np.uint8)
+    return array("q", np.lexsort((~has_twin, severity)).tobytes())
 
 
 def drop_until_none(
     work: Work,
-    rank: list[int],
+    rank: Sequence[int],
     find: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     judge: Callable[[int, int, float], Reason | None],
 ) -> list[Gone]:

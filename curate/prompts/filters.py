@@ -160,7 +160,10 @@ def drops_of(work: Work, name: str, gone: Sequence[Gone]) -> list[Drop]:
 
 def left(work: Work, gone: Sequence[Gone]) -> Work:
     """The job without some rows."""
+    import numpy as np
+
     if not gone:
         return work
-    rows = {one.row for one in gone}
-    return work.take([row for row in range(len(work.prompts)) if row not in rows])
+    kept = np.ones(len(work.prompts), dtype=bool)
+    kept[[one.row for one in gone]] = False
+    return work.take(np.flatnonzero(kept))

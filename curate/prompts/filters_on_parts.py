@@ -143,5 +143,5 @@ def on_part(task: Task, start: int, prompts: PromptSet, vectors: np.ndarray | No
         work.notes.clear()
         work.counts.clear()
         kept = np.delete(np.arange(len(rows)), [one.row for one in gone])
-        work, rows = work.take(kept.tolist()), rows[kept]
+        work, rows = work.take(kept), rows[kept]
     return found

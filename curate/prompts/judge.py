@@ -14,6 +14,7 @@ from curate.policy import Policy, apply_waivers
 from curate.prompts.diversity import METRICS
 from curate.prompts.promptset import PromptSet, write_prompts
 from curate.prompts.results import DiversityReport, FilterReport, Metric, PromptDecision, ShiftReport
+from curate.prompts.rows import Rows
 from curate.prompts.shift import DISTANCES
 from curate.prompts.texts import Texts
 
@@ -160,10 +161,13 @@ def write_kept(folder: Path, prompts: PromptSet) -> tuple[Path, str]:
     """Write the kept prompts as Parquet, ``id`` and ``prompt`` beside every input column; path and digest."""
     import pyarrow as pa
 
-    table = prompts.table
+    table = prompts.table.gathered() if isinstance(prompts.table, Rows) else prompts.table
     for name, values in (("id", prompts.ids), ("prompt", prompts.texts)):
-        column = values.column.cast(pa.string()) if isinstance(values, Texts) else pa.array(values, type=pa.string())
         place = table.schema.get_field_index(name)
+        is_there = place >= 0 and table.schema.field(place).equals(pa.field(name, pa.string()), check_metadata=True)
+        if is_there and isinstance(values, Texts) and values.name == name:
+            continue
+        column = values.gathered().cast(pa.string()) if isinstance(values, Texts) else pa.array(values, pa.string())
         table = table.append_column(name, column) if place < 0 else table.set_column(place, name, column)
     path = folder / KEPT_FILE
     write_prompts(path, replace(prompts, table=table))

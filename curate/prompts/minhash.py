@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from curate.errors import RunError
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine
+from curate.prompts.scratch import ArrayFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,6 +19,11 @@ SHINGLE = 4
 PERMUTATIONS = 128
 BANDS = 32
 BATCH = 5_000
+PIECE = 65_536
+"""Rows whose candidate pairs are put together at once, at least."""
+MOST_PIECES = 64
+MOST_WAITING = 1_000_000
+"""Likely pairs that are gathered before the least similar of a row go."""
 LAGS = 4
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 MOST_PAIRS = 12
@@ -49,17 +55,16 @@ def shingle_hashes(texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
 def signatures(
     texts: Sequence[str], *, seed: int = 42, engine: Engine = LOCAL, progress: Progress = silent
 ) -> np.ndarray:
-    """(texts, 128) uint16: the low halves of MinHash signatures, of which different ones agree once in 65,536 times."""
-    import numpy as np
+    """(texts, 128) uint16: the low halves of MinHash signatures, of which different ones agree once in 65,536 times.
 
-    out = np.zeros((len(texts), PERMUTATIONS), dtype=np.uint16)
+    Many of them lie in a temporary file.
+    """
+    out = ArrayFile("u2", PERMUTATIONS)
     parts = ((texts[start : start + BATCH],) for start in range(0, len(texts), BATCH))
-    done = 0
     for signed in engine.map(sign, parts, shared=seed):
-        out[done : done + len(signed)] = signed
-        done += len(signed)
-        progress("minhash", done, len(texts))
-    return out
+        out.add(signed)
+        progress("minhash", out.rows, len(texts))
+    return out.array()
 
 
 def sign(seed: int, texts: Sequence[str]) -> np.ndarray:

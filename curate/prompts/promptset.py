@@ -8,13 +8,16 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from curate.artifact import atomic_file, write_failure
 from curate.errors import PromptsError, RunError
-from curate.prompts.texts import Texts, take_rows
+from curate.prompts.labels import Labels
+from curate.prompts.rows import Rows, chosen_of
+from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 TEXT_COLUMNS = ("prompt", "text", "instruction", "question")
@@ -26,6 +29,8 @@ PLAIN_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?([eE][-+]?\d+)?")
 """A number with a sign is no formula."""
 ROWS_A_FILE = 1_000_000
 """Rows of one Parquet file of a folder."""
+ROWS_A_GROUP = 1 << 20
+"""Rows of one group of a Parquet file."""
 MIXED = b"curate.mixed"
 """Field metadata of a column whose values had no one Arrow type and are kept as JSON text."""
 
@@ -45,7 +50,8 @@ class BadLine:
 class PromptSet:
     """Prompts in the order of their file; ``table`` has one row for each of ``texts``.
 
-    ``ids`` and ``texts`` are lists, or ``Texts`` over the buffers of the table where they were read from a file.
+    ``ids`` and ``texts`` are lists, or ``Texts`` over the buffers of the table where they were read from a file;
+    ``table`` is an Arrow table, or some ``Rows`` of one.
     """
 
     ids: Sequence[str]
@@ -56,31 +62,37 @@ class PromptSet:
     place: str = ""
     """What they were read from, for messages."""
     text_column: str = "prompt"
-    licenses: list[str] | None = None
+    licenses: Sequence[str] | None = None
     """None where no column tells."""
-    sources: list[str] | None = None
+    sources: Sequence[str] | None = None
     bad_lines: tuple[BadLine, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.texts)
 
-    def take(self, rows: Sequence[int]) -> PromptSet:
-        """The same set with these rows only, in this order."""
-        table = take_rows(self.table, rows)
+    def take(self, rows: Sequence[int] | np.ndarray) -> PromptSet:
+        """The same set with these rows only, in this order; nothing of them is copied but their numbers."""
+        numbers: dict[int, np.ndarray] = {}
+
+        def chosen(known: np.ndarray | None) -> np.ndarray:
+            if id(known) not in numbers:
+                numbers[id(known)] = chosen_of(known, rows)
+            return numbers[id(known)]
+
+        def taken(texts: Sequence[str]) -> Sequence[str]:
+            if isinstance(texts, Texts):
+                return texts.at(chosen(texts.rows))
+            return texts.take(rows) if isinstance(texts, Labels) else [texts[row] for row in rows]
+
+        is_whole = not isinstance(self.table, Rows)
         return replace(
             self,
-            ids=self._taken(self.ids, rows, table),
-            texts=self._taken(self.texts, rows, table),
-            table=table,
-            licenses=None if self.licenses is None else [self.licenses[row] for row in rows],
-            sources=None if self.sources is None else [self.sources[row] for row in rows],
+            ids=taken(self.ids),
+            texts=taken(self.texts),
+            table=Rows(self.table, chosen(None)) if is_whole else self.table.at(chosen(self.table.rows)),
+            licenses=None if self.licenses is None else taken(self.licenses),
+            sources=None if self.sources is None else taken(self.sources),
         )
-
-    def _taken(self, texts: Sequence[str], rows: Sequence[int], table: pa.Table) -> Sequence[str]:
-        """The texts of some rows; those that are a column of the table go on sharing its memory."""
-        if not isinstance(texts, Texts):
-            return [texts[row] for row in rows]
-        return Texts(table.column(texts.name), name=texts.name) if texts.name else texts.take(rows)
 
 
 def find_column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
@@ -148,9 +160,7 @@ def write_prompts(path: Path, prompts: PromptSet) -> None:
     with atomic_file(path) as stream:
         ending = path.suffix.lower()
         if ending in (".parquet", ".pq"):
-            import pyarrow.parquet as pq
-
-            pq.write_table(prompts.table, stream, compression="zstd")
+            write_parquet(prompts.table, stream)
         elif ending == ".csv":
             import csv
             import io
@@ -166,6 +176,15 @@ def write_prompts(path: Path, prompts: PromptSet) -> None:
 
             for row in rows_of(prompts):
                 stream.write(json.dumps(row, ensure_ascii=False, default=str).encode() + b"\n")
+
+
+def write_parquet(table: pa.Table | Rows, stream: IO[bytes]) -> None:
+    """A table as Parquet, a group of rows at a time."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(stream, table.schema, compression="zstd") as writer:
+        for start in range(0, max(1, table.num_rows), ROWS_A_GROUP):
+            writer.write_table(table.slice(start, ROWS_A_GROUP))
 
 
 def write_parts(folder: Path, prompts: PromptSet, *, rows: int = ROWS_A_FILE) -> None:

@@ -17,14 +17,13 @@ from curate.progress import Progress, silent
 from curate.prompts.columns import (
     MAX_COLUMNS,
     ROWS_A_BATCH,
-    SPILL_BYTES,
     Batches,
     Row,
     assemble,
     from_table,
-    spilled,
 )
 from curate.prompts.promptset import BadLine, PromptSet
+from curate.prompts.scratch import is_large, spilled
 from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
@@ -236,7 +235,7 @@ def read_parquet(path: Path) -> pa.Table:
         with pq.ParquetFile(path) as file:
             about = file.metadata
             size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
-            if size > SPILL_BYTES:
+            if is_large(size):
                 return spilled(file.schema_arrow, file.iter_batches(ROWS_A_BATCH))
         return pq.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:

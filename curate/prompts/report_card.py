@@ -13,6 +13,7 @@ from curate.prompts.engines import LOCAL, Engine
 from curate.prompts.filters import filter_prompts
 from curate.prompts.forms import exact_form
 from curate.prompts.judge import bound_findings
+from curate.prompts.keys import hash_text
 from curate.prompts.language import asked_beside, wrong_language
 from curate.prompts.promptset import PromptSet
 from curate.prompts.quality import row_fault
@@ -68,7 +69,7 @@ def answer_counts(prompts: PromptSet) -> dict[str, int]:
         return {}
     asked = asked_beside(prompts) or [""] * len(prompts)
     counts = dict.fromkeys(("empty", "refused", "cut off", "looping", "garbage", "wrong language", "repeated"), 0)
-    forms: set[str] = set()
+    forms: set[bytes] = set()
     for text, prompt in zip(prompts.texts, asked, strict=True):
         fault = row_fault(text, answers=True)
         if fault:
@@ -76,6 +77,7 @@ def answer_counts(prompts: PromptSet) -> dict[str, int]:
         elif prompt and wrong_language(text, prompt):
             counts["wrong language"] += 1
         form = exact_form(text)
-        counts["repeated"] += bool(form) and form in forms
-        forms.add(form)
+        key = hash_text(form)
+        counts["repeated"] += bool(form) and key in forms
+        forms.add(key)
     return counts

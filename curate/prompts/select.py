@@ -57,7 +57,7 @@ def select_to_budget(
     return [Gone(row, reason) for row in range(len(work.prompts)) if row not in inside]
 
 
-def quota_groups(work: Work, budget: int, quota: Quota, seed: int) -> list[str] | None:
+def quota_groups(work: Work, budget: int, quota: Quota, seed: int) -> Sequence[str] | None:
     """Each row's group: its source, or its cluster of about √budget; None without a quota."""
     if quota == "source":
         if work.prompts.sources is None:

@@ -2,17 +2,18 @@
 
 The vectors of a slow embedder lie in one file that only grows: a header, then for each text its hash and its vector.
 They are written block by block as they are made, so that a run which is killed goes on where it stopped; what a kill
-left half written at the end is cut off. The file is mapped, not read: memory does not grow with it.
+left half written at the end is cut off. The file is mapped, not read: memory does not grow with it. Vectors of a fast
+embedder lie in a temporary file once they are many.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -21,13 +22,14 @@ from curate.errors import ModelNotFound, PromptsError
 from curate.lock import lock
 from curate.progress import Progress, silent
 from curate.prompts.embed import BFLOAT16, BLOCK, Embedder, load_embedder, shared_out
-from curate.prompts.engines import LOCAL, Engine, batches
+from curate.prompts.engines import LOCAL, Engine
+from curate.prompts.keys import AT_ONCE, KEY_BYTES, Index, hash_text, packed
 from curate.prompts.results import EmbedderRef
+from curate.prompts.scratch import ArrayFile, gathered
 
 if TYPE_CHECKING:
     import numpy as np
 
-HASH_BYTES = 16
 HEADER_BYTES = 64
 KIND = "curate/vectors@1"
 FAST_BLOCK = 65_536
@@ -39,15 +41,15 @@ class VectorStore:
     """The vectors of one embedder, by the hash of their text."""
 
     def __init__(self, embedder: Embedder, *, folder: Path | None = None, engine: Engine = LOCAL) -> None:
-        import numpy as np
-
         self.embedder, self.engine = embedder, engine
         self.block = BLOCK * engine.at_once
         """Texts that are encoded, and for slow embedders kept on disk, at once."""
         if embedder.is_cheap and engine is not LOCAL:
             self.block = max(self.block, FAST_BLOCK)
-        self.rows: dict[bytes, int] = {}
-        self.vectors = np.zeros((0, embedder.ref.dimensions), dtype=np.float32)
+        self.index = Index()
+        self.held = ArrayFile("<f4", embedder.ref.dimensions)
+        self.records: np.ndarray | None = None
+        """The file's vectors, where there is a file."""
         precision = "-bfloat16" if embedder.ref.name.endswith(BFLOAT16) else ""
         name = f"{embedder.ref.sha256[:16]}{precision}.vectors"
         self.path = None if folder is None or embedder.is_cheap else folder / name
@@ -55,81 +57,92 @@ class VectorStore:
             with locked(self.path) as stream:
                 self._catch_up(stream)
 
+    @property
+    def vectors(self) -> np.ndarray:
+        """(texts, dimensions) every vector there is, in the order in which they were made."""
+        return self.held.array() if self.records is None else self.records
+
     def __call__(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
         """(texts, dimensions): each text's unit vector; new texts are encoded, the others looked up."""
         import numpy as np
 
         found = self.places(texts, progress=progress)
-        if len(found) == len(self.vectors) and np.array_equal(found, np.arange(len(found))):
-            return read_only(self.vectors)
-        vectors: np.ndarray = self.vectors[found]
-        return vectors
+        vectors = self.vectors
+        if len(found) == len(vectors) and np.array_equal(found, np.arange(len(found))):
+            return read_only(vectors)
+        return gathered(vectors, found)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        """(places, dimensions) the vectors in some rows of ``vectors``; many of them lie in a temporary file."""
+        return gathered(self.vectors, places)
 
     def places(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
         """(texts,) the row of ``vectors`` each text's vector lies in; new texts are encoded."""
         import numpy as np
 
-        keys = [hash_text(text) for text in texts]
-        new: dict[bytes, int] = {}
-        for place, key in enumerate(keys):
-            if key not in self.rows:
-                new.setdefault(key, place)
+        keys = np.zeros((len(texts), 2), dtype=np.uint64)
+        new: dict[bytes, str] = {}
+        encode = self._encode if self.path is None else self._encode_to_disk
+        for start in range(0, len(texts), AT_ONCE):
+            batch = texts[start : start + AT_ONCE]
+            hashes = [hash_text(text) for text in batch]
+            keys[start : start + len(batch)] = packed(hashes)
+            for place in np.flatnonzero(self.index.find(keys[start : start + len(batch)]) < 0).tolist():
+                new.setdefault(hashes[place], batch[place])
+            while len(new) >= self.block:
+                block = {key: new.pop(key) for key in list(islice(new, self.block))}
+                encode(block)
+                progress("embed", start + len(batch), len(texts))
         if new:
-            (self._encode if self.path is None else self._encode_to_disk)(texts, new, progress)
-        return np.fromiter((self.rows[key] for key in keys), dtype=np.int64, count=len(keys))
+            encode(new)
+            progress("embed", len(texts), len(texts))
+        found = np.zeros(len(texts), dtype=np.int64)
+        for start in range(0, len(texts), AT_ONCE):
+            found[start : start + AT_ONCE] = self.index.find(keys[start : start + AT_ONCE])
+        return found
 
     def hold(self, texts: Iterable[str], *vectors: np.ndarray) -> None:
         """Take vectors that were made elsewhere: those of the texts, in their order."""
-        import numpy as np
+        self.index, self.held = Index(), ArrayFile("<f4", self.embedder.ref.dimensions)
+        self.index.add([hash_text(text) for text in texts], 0)
+        for part in vectors:
+            self.held.add(part)
 
-        self.vectors = np.concatenate(vectors)
-        self.rows = {hash_text(text): row for row, text in enumerate(texts)}
+    def _encode(self, new: dict[bytes, str]) -> None:
+        """Encode a block of new texts and keep their vectors for this run."""
+        made = self._made(list(new.values()))
+        self.index.add(list(new), self.held.rows)
+        self.held.add(made)
 
-    def _encode(self, texts: Sequence[str], new: dict[bytes, int], progress: Progress) -> None:
-        """Encode new texts into memory, block by block."""
-        import numpy as np
-
-        row = len(self.vectors)
-        room = np.zeros((row + len(new), self.embedder.ref.dimensions), dtype=np.float32)
-        room[:row] = self.vectors
-        for keys in blocks(new, self.block):
-            room[row : row + len(keys)] = self._made(texts, new, keys)
-            row += len(keys)
-            progress("embed", row, len(room))
-        self.vectors = room
-        self.rows.update({key: len(self.rows) + number for number, key in enumerate(new)})
-
-    def _encode_to_disk(self, texts: Sequence[str], new: dict[bytes, int], progress: Progress) -> None:
-        """Encode new texts and append them to the file, block by block; what another run has appended counts."""
+    def _encode_to_disk(self, new: dict[bytes, str]) -> None:
+        """Encode a block of new texts and append them to the file; what another run has appended counts."""
         import numpy as np
 
         assert self.path is not None  # noqa: S101 – for the type checker: only called with a path
-        done = 0
-        for block in blocks(new, self.block):
-            with locked(self.path) as stream:
-                self._catch_up(stream)
-            keys = [key for key in block if key not in self.rows]
-            if keys:
-                records = np.zeros(len(keys), dtype=self._record())
-                records["vector"] = self._made(texts, new, keys)
-                records["key"] = [np.void(key) for key in keys]
-                with locked(self.path) as stream:
-                    stream.seek(0, os.SEEK_END)
-                    append(stream, self.path, records.tobytes())
-                    self._catch_up(stream)
-            done += len(block)
-            progress("embed", done, len(new))
+        with locked(self.path) as stream:
+            self._catch_up(stream)
+        known = self.index.find(packed(new)).tolist()
+        keys = [key for key, row in zip(new, known, strict=True) if row < 0]
+        if not keys:
+            return
+        records = np.zeros(len(keys), dtype=self._record())
+        records["vector"] = self._made([new[key] for key in keys])
+        records["key"] = [np.void(key) for key in keys]
+        with locked(self.path) as stream:
+            stream.seek(0, os.SEEK_END)
+            append(stream, self.path, records.tobytes())
+            self._catch_up(stream)
 
-    def _made(self, texts: Sequence[str], new: dict[bytes, int], keys: list[bytes]) -> np.ndarray:
-        """(keys, dimensions) vectors of some new texts, made here or on the engine's workers."""
+    def _made(self, texts: list[str]) -> np.ndarray:
+        """(texts, dimensions) vectors of new texts, made here or on the engine's workers."""
         import numpy as np
 
-        ref, wanted = self.embedder.ref, [texts[new[key]] for key in keys]
+        ref = self.embedder.ref
         if self.engine is LOCAL:
-            return checked(self.embedder.encode(wanted), len(keys), ref)
-        places = shared_out(wanted, is_cheap=self.embedder.is_cheap)
-        made = np.zeros((len(keys), ref.dimensions), dtype=np.float32)
-        parts = (([wanted[row] for row in part],) for part in places)
+            return checked(self.embedder.encode(texts), len(texts), ref)
+        places = shared_out(texts, is_cheap=self.embedder.is_cheap)
+        made = np.zeros((len(texts), ref.dimensions), dtype=np.float32)
+        parts = (([texts[row] for row in part],) for part in places)
         for part, vectors in zip(places, self.engine.map(encode_as, parts, shared=ref), strict=True):
             made[part] = checked(vectors, len(part), ref)
         return made
@@ -137,7 +150,7 @@ class VectorStore:
     def _record(self) -> Any:  # noqa: ANN401 – a numpy dtype
         import numpy as np
 
-        return np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.embedder.ref.dimensions,))])
+        return np.dtype([("key", f"V{KEY_BYTES}"), ("vector", "<f4", (self.embedder.ref.dimensions,))])
 
     def _catch_up(self, stream: IO[bytes]) -> None:
         """See every whole record of the file; a half one at the end, which a kill left, is cut off."""
@@ -150,11 +163,14 @@ class VectorStore:
         count = size // record.itemsize
         if size % record.itemsize:
             stream.truncate(HEADER_BYTES + count * record.itemsize)
-        if count > len(self.vectors):
+        known = 0 if self.records is None else len(self.records)
+        if count > known:
             records = np.memmap(self.path, dtype=record, mode="r", offset=HEADER_BYTES, shape=(count,))
-            for row in range(len(self.vectors), count):
-                self.rows.setdefault(records["key"][row].tobytes(), row)
-            self.vectors = records["vector"]
+            for start in range(known, count, AT_ONCE):
+                content = records["key"][start : start + AT_ONCE].tobytes()
+                keys = [content[place : place + KEY_BYTES] for place in range(0, len(content), KEY_BYTES)]
+                self.index.add(keys, start)
+            self.records = records["vector"]
 
 
 def encode_as(ref: EmbedderRef, texts: list[str]) -> np.ndarray:
@@ -228,11 +244,6 @@ def check_header(stream: IO[bytes], path: Path, dimensions: int) -> None:
     raise PromptsError(f"{path}: {what}", hint=REMAKE)
 
 
-def blocks(new: dict[bytes, int], size: int) -> Iterator[list[bytes]]:
-    """The keys, so many at a time."""
-    return batches(new, size)
-
-
 def checked(vectors: np.ndarray, rows: int, ref: EmbedderRef) -> np.ndarray:
     """What an embedder gave, if it is finite and of the shape it promised.
 
@@ -257,8 +268,3 @@ def read_only(vectors: np.ndarray) -> np.ndarray:
     view = vectors.view()
     view.flags.writeable = False
     return view
-
-
-def hash_text(text: str) -> bytes:
-    """A text's key in the store."""
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=HASH_BYTES).digest()

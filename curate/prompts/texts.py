@@ -1,49 +1,63 @@
 """Many texts as one sequence of ``str`` over Arrow buffers: a text is decoded when it is looked at, and not kept.
 
 A million prompts take their bytes and eight more each, may lie in a memory-mapped file, and share the memory of the
-table they are a column of.
+table they are a column of. Some of many texts are their numbers and the same buffers: nothing is copied until it is
+looked at.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, overload
 
+from curate.prompts.rows import chosen_of, take_rows
+from curate.prompts.scratch import is_large, spilled
+
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
 
 BATCH = 8192
 
 
 class Texts(Sequence[str]):
-    """The texts of an Arrow column without nulls, in its order; equal to any sequence of the same texts."""
+    """The texts of an Arrow column without nulls, in its order or that of some row numbers; equal to the same texts."""
 
-    def __init__(self, column: pa.ChunkedArray, *, name: str = "") -> None:
+    def __init__(self, column: pa.ChunkedArray, *, name: str = "", rows: np.ndarray | None = None) -> None:
         self.column = column
         self.name = name
         """The column of the prompt set's table that this is; empty if it is none."""
-        self.chunks = [Chunk(chunk) for chunk in column.chunks if len(chunk)]
-        self.starts = [0]
-        for chunk in self.chunks:
-            self.starts.append(self.starts[-1] + chunk.rows)
+        self.rows = rows
+        """Which texts of the column; None for all."""
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Texts:
-        """Texts packed from an iterator, batch by batch."""
-        import pyarrow as pa
-
-        chunks, batch = [], []
+        """Texts packed from an iterator, batch by batch; many of them lie in memory-mapped files."""
+        packed = Packed()
+        batch: list[str] = []
         for text in texts:
             batch.append(text)
             if len(batch) == BATCH:
-                chunks.append(pa.array(batch, type=pa.large_string()))
+                packed.add(batch)
                 batch = []
-        chunks.append(pa.array(batch, type=pa.large_string()))
-        return cls(pa.chunked_array(chunks, type=pa.large_string()))
+        packed.add(batch)
+        return cls(packed.column())
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """The arrays of the column."""
+        return [Chunk(chunk) for chunk in self.column.chunks if len(chunk)]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each of them begins, and where the last one ends."""
+        return [0, *accumulate(chunk.rows for chunk in self.chunks)]
 
     def __len__(self) -> int:
-        return self.starts[-1]
+        return len(self.column) if self.rows is None else len(self.rows)
 
     @overload
     def __getitem__(self, place: int) -> str: ...
@@ -51,17 +65,29 @@ class Texts(Sequence[str]):
     def __getitem__(self, place: slice) -> list[str]: ...
     def __getitem__(self, place: int | slice) -> str | list[str]:
         if isinstance(place, slice):
-            found: list[str] = self.column[place].to_pylist() if place.step in (None, 1) else list(self)[place]
-            return found
+            if place.step not in (None, 1):
+                return list(self)[place]
+            start, stop, _ = place.indices(len(self))
+            return [text for low in range(start, stop, BATCH) for text in self._some(low, min(low + BATCH, stop))]
         place = place + len(self) if place < 0 else place
         if not 0 <= place < len(self):
             raise IndexError(place)
+        if self.rows is not None:
+            place = int(self.rows[place])
         number = bisect_right(self.starts, place) - 1
         return self.chunks[number][place - self.starts[number]]
 
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), BATCH):
-            yield from self.column[start : start + BATCH].to_pylist()
+            yield from self._some(start, start + BATCH)
+
+    def _some(self, start: int, stop: int) -> list[str]:
+        """The texts from one place to another, gathered at once."""
+        if self.rows is None:
+            found: list[str] = self.column[start:stop].to_pylist()
+        else:
+            found = take_rows(self.column, self.rows[start:stop]).to_pylist()
+        return found
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence) or isinstance(other, str) or len(self) != len(other):
@@ -71,19 +97,55 @@ class Texts(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return of_column, (self.column, self.name)
+        return of_column, (self.gathered(), self.name)
 
     def __repr__(self) -> str:
         return f"Texts of {len(self)}: {self[:3]!r}"
 
-    def take(self, rows: Sequence[int]) -> Texts:
+    def gathered(self) -> pa.ChunkedArray:
+        """The texts as a column of their own."""
+        return self.column if self.rows is None else take_rows(self.column, self.rows)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Texts:
         """The texts of some rows, in their order."""
-        return Texts(take_rows(self.column, rows))
+        return self.at(chosen_of(self.rows, rows))
+
+    def at(self, rows: np.ndarray) -> Texts:
+        """The texts of some rows of the column."""
+        return Texts(self.column, name=self.name, rows=rows)
 
 
 def of_column(column: pa.ChunkedArray, name: str) -> Texts:
     """Texts over a column, as they arrive in another process."""
     return Texts(column, name=name)
+
+
+class Packed:
+    """Batches of texts as Arrow arrays; what goes beyond some lies in memory-mapped files."""
+
+    def __init__(self) -> None:
+        self.chunks: list[pa.Array] = []
+        self.on_disk: list[pa.Array] = []
+        self.held = self.spilt = 0
+
+    def add(self, texts: list[str]) -> None:
+        """Take one batch."""
+        import pyarrow as pa
+
+        self.chunks.append(pa.array(texts, type=pa.large_string()))
+        self.held += self.chunks[-1].nbytes
+        if is_large(self.held, self.spilt):
+            schema = pa.schema([pa.field("text", pa.large_string())])
+            table = spilled(schema, (pa.record_batch([chunk], schema=schema) for chunk in self.chunks))
+            self.on_disk += table.column(0).chunks
+            self.spilt += self.held
+            self.chunks, self.held = [], 0
+
+    def column(self) -> pa.ChunkedArray:
+        """All texts."""
+        import pyarrow as pa
+
+        return pa.chunked_array([*self.on_disk, *self.chunks], type=pa.large_string())
 
 
 class Chunk:
@@ -101,16 +163,3 @@ class Chunk:
 
     def __getitem__(self, row: int) -> str:
         return str(self.data[self.ends[row] : self.ends[row + 1]], "utf-8")
-
-
-def take_rows(what: Any, rows: Sequence[int]) -> Any:  # noqa: ANN401 – a table or a column, and the same again
-    """Some rows of a table or column. Ascending ones are filtered chunk by chunk, which no size makes overflow."""
-    import numpy as np
-    import pyarrow as pa
-
-    chosen = np.asarray(rows, dtype=np.int64)
-    if len(chosen) and (np.diff(chosen) > 0).all():
-        mask = np.zeros(len(what), dtype=bool)
-        mask[chosen] = True
-        return what.filter(pa.array(mask))
-    return what.take(pa.array(chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from curate.prompts.engines import LOCAL, Engine, each
 from curate.prompts.forms import loose_form
 from curate.prompts.promptset import PromptSet
 from curate.prompts.store import VectorStore
+from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +48,7 @@ class Work:
     counts: Counter[str] = field(default_factory=Counter)
     """Notes with a count in place of ``{}``, which add up over parts of the rows."""
     judged: dict[tuple[str, str], Finding] = field(default_factory=dict)
-    loose: list[str] | None = None
+    loose: Texts | None = None
     """The loose form of every row, made once for all filters."""
     made: dict[str, Any] = field(default_factory=dict)
     """What a filter made of the reference or the benchmarks, by name; parts of the rows share it."""
@@ -58,15 +60,15 @@ class Work:
         found: Made = self.made[name]
         return found
 
-    def take(self, rows: Sequence[int]) -> Work:
+    def take(self, rows: Sequence[int] | np.ndarray) -> Work:
         """The same job for some rows only."""
-        forms = None if self.loose is None else [self.loose[row] for row in rows]
+        forms = None if self.loose is None else self.loose.take(rows)
         return replace(self, prompts=self.prompts.take(rows), loose=forms)
 
-    def forms(self) -> list[str]:
+    def forms(self) -> Texts:
         """The loose form of every row."""
         if self.loose is None:
-            self.loose = list(each(self.engine, loose_form, self.prompts.texts))
+            self.loose = Texts.of(each(self.engine, loose_form, self.prompts.texts))
         return self.loose
 
     def vectors(self, prompts: PromptSet) -> np.ndarray:
@@ -91,14 +93,15 @@ class Work:
             self.judged[pair] = self.judge(*pair)
         return self.judged[pair]
 
-    def rank(self) -> list[int]:
+    def rank(self) -> Sequence[int]:
         """Rows in the order in which duplicates prefer them: license allowed, then under review, then the earliest."""
-        severity = self.severities()
-        return sorted(range(len(severity)), key=lambda row: (severity[row], row))
+        import numpy as np
 
-    def severities(self) -> list[int]:
-        """How bad each row's license is, all alike where nobody judges."""
+        return array("q", np.argsort(np.frombuffer(self.severities(), dtype=np.uint8), kind="stable").tobytes())
+
+    def severities(self) -> bytes:
+        """How bad each row's license is, a byte a row; all alike where nobody judges."""
         if self.judge is None:
-            return [0] * len(self.prompts)
-        found = [self.finding(row) for row in range(len(self.prompts))]
-        return [Verdict.REVIEW.severity if one is None else one.effective.severity for one in found]
+            return bytes(len(self.prompts))
+        found = map(self.finding, range(len(self.prompts)))
+        return bytes(Verdict.REVIEW.severity if one is None else one.effective.severity for one in found)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from curate.errors import PromptsError, RunError
 from curate.prompts import clusters as clustered
-from curate.prompts import columns, reading, store
+from curate.prompts import columns, reading, scratch, store
 from curate.prompts import outlines as outlined
 from curate.prompts.alike import Wordings
 from curate.prompts.kernels import keep_first, similar_pairs, sum_rows
@@ -38,8 +38,7 @@ WORDS += ["cannot", "find", "me", "international", "interantional", "inter", "na
 def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Batches of two rows, written out at once."""
     monkeypatch.setattr(columns, "ROWS_A_BATCH", 2)
-    monkeypatch.setattr(columns, "SPILL_BYTES", 1)
-    monkeypatch.setattr(reading, "SPILL_BYTES", 1)
+    monkeypatch.setattr(scratch, "SPILL_BYTES", 1)
     monkeypatch.setattr(reading, "ROWS_A_BATCH", 2)
 
 
@@ -84,7 +83,7 @@ def test_a_large_parquet_file_is_mapped_and_leaves_no_file_behind(
     pq.write_table(pa.table({"prompt": [f"prompt {n}" for n in range(50)]}), tmp_path / "p.parquet")
     spill = tmp_path / "spill"
     spill.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(spill))
+    monkeypatch.setenv("TMPDIR", str(spill))
     prompts = read_prompts(tmp_path / "p.parquet")
     assert len(prompts) == 50
     assert prompts.texts[49] == "prompt 49"

@@ -1,0 +1,107 @@
+"""Texts by their hashes, as arrays: 16 bytes a text, where a dictionary of texts takes some hundreds."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from curate.prompts.engines import batches
+
+if TYPE_CHECKING:
+    import numpy as np
+
+KEY_BYTES = 16
+"""BLAKE2b cut to 128 bits: among 10⁹ texts two have the same key with a chance of 10⁻²¹."""
+AT_ONCE = 8192
+MOST_RECENT = 1 << 18
+"""Keys that are kept in a dictionary before they are sorted in among the others."""
+
+
+def hash_text(text: str) -> bytes:
+    """A text's key."""
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=KEY_BYTES).digest()
+
+
+def keys_of(texts: Iterable[str]) -> np.ndarray:
+    """(texts, 2) uint64: the key of each text."""
+    import numpy as np
+
+    found = [np.zeros((0, 2), dtype=np.uint64)]
+    found += [packed(map(hash_text, batch)) for batch in batches(texts, AT_ONCE)]
+    return np.concatenate(found)
+
+
+def packed(keys: Iterable[bytes]) -> np.ndarray:
+    """(keys, 2) uint64: keys as they lie in memory."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(keys), dtype=np.uint64).reshape(-1, 2)
+
+
+def first_places(keys: np.ndarray) -> np.ndarray:
+    """(rows,) the first place at which each row of numbers stands."""
+    import numpy as np
+
+    order = np.lexsort(keys.T[::-1])
+    is_new = np.zeros(len(order), dtype=bool)
+    is_new[:1] = True
+    for column in keys.T:
+        told = column[order]
+        is_new[1:] |= told[1:] != told[:-1]
+    starts = np.maximum.accumulate(np.where(is_new, np.arange(len(order)), 0))
+    first = np.empty(len(order), dtype=np.int64)
+    first[order] = order[starts]
+    return first
+
+
+class Index:
+    """Which row belongs to a key: recent keys in a dictionary, the others in sorted arrays (24 bytes each)."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.recent: dict[bytes, int] = {}
+        self.high = self.low = np.zeros(0, dtype=np.uint64)
+        self.rows = np.zeros(0, dtype=np.int64)
+
+    def add(self, keys: list[bytes], start: int) -> None:
+        """Keys of rows that follow one another; a key that is there keeps its row."""
+        for row, known in enumerate(self.find(packed(keys)).tolist()):
+            if known < 0:
+                self.recent.setdefault(keys[row], start + row)
+        if len(self.recent) > MOST_RECENT:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        """Move the recent keys to the others."""
+        import numpy as np
+
+        keys = packed(self.recent)
+        rows = np.concatenate([self.rows, np.fromiter(self.recent.values(), np.int64, len(self.recent))])
+        self.recent = {}
+        high = np.concatenate([self.high, keys[:, 0]])
+        order = np.argsort(high, kind="stable")
+        self.high, self.rows = high[order], rows[order]
+        self.low = np.concatenate([self.low, keys[:, 1]])[order]
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """(keys,) the row of each key; -1 where there is none."""
+        import numpy as np
+
+        rows = np.full(len(keys), -1, dtype=np.int64)
+        if len(self.rows):
+            places = np.searchsorted(self.high, keys[:, 0])
+            asked = np.flatnonzero(places < len(self.rows))
+            while len(asked):
+                asked = asked[self.high[places[asked]] == keys[asked, 0]]
+                same = self.low[places[asked]] == keys[asked, 1]
+                rows[asked[same]] = self.rows[places[asked[same]]]
+                asked = asked[~same]
+                places[asked] += 1
+                asked = asked[places[asked] < len(self.rows)]
+        if self.recent:
+            content = np.ascontiguousarray(keys).tobytes()
+            for place in np.flatnonzero(rows < 0).tolist():
+                rows[place] = self.recent.get(content[place * KEY_BYTES : (place + 1) * KEY_BYTES], -1)
+        return rows

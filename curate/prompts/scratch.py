@@ -1,0 +1,158 @@
+"""What does not fit beside a million rows lies in files without a name, and is mapped.
+
+Mapped pages are page cache: the system takes them back when it needs room, so they are no memory that a row costs. The
+files lie in the temporary folder (``TMPDIR``, else the system's), which should be on a disk: one in memory gives
+nothing back. They never have a name (or lose it at once where the system cannot do that), so that nothing is left of a
+run, however it ends. They are written, never stored into through the map: a full disk is an error then, not a signal.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from curate.artifact import write_failure
+from curate.errors import RunError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+SPILL_BYTES = 32 << 20
+"""Tables, texts and vectors beyond so many bytes are written to a temporary file and mapped back."""
+AN_EIGHTH = 8
+"""Of what was spilled before, so much may be in memory: then the number of open files grows with the logarithm."""
+WRITTEN_AT_ONCE = 1 << 20
+"""Bytes that are gathered before they are written."""
+ROWS_AT_ONCE = 8192
+
+
+def is_large(size: int, spilt: int = 0) -> bool:
+    """Whether so many bytes should lie in a file, where so many of the same kind do already."""
+    return size > max(SPILL_BYTES, spilt // AN_EIGHTH)
+
+
+@contextmanager
+def failing_clearly() -> Iterator[None]:
+    """Failures of temporary files name their folder.
+
+    Raises:
+        RunError: there is no folder for them, or the disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        folder = os.environ.get("TMPDIR") or tempfile.tempdir or "temporary folder"
+        failure = write_failure(Path(folder), error)
+        raise RunError(failure.message, hint="set TMPDIR to a folder on a disk with room") from error
+
+
+def scratch_file() -> IO[bytes]:
+    """A temporary file to write and then to map.
+
+    Raises:
+        RunError: there is no folder for it.
+    """
+    with failing_clearly():
+        return tempfile.TemporaryFile(dir=os.environ.get("TMPDIR") or None, prefix="curate-")
+
+
+def mapped(stream: IO[bytes]) -> mmap.mmap:
+    """What was written to a file, mapped; it outlives the stream."""
+    stream.flush()
+    return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """The batches as a table over a file without a name, which goes when the table does.
+
+    Raises:
+        RunError: the disk is full, or there is no folder for the file.
+    """
+    import pyarrow as pa
+
+    stream = scratch_file()
+    try:
+        writer = pa.ipc.new_file(stream, schema)
+        for batch in batches:
+            with failing_clearly():
+                writer.write_batch(batch)
+        with failing_clearly():
+            writer.close()
+            content = mapped(stream)
+    finally:
+        with failing_clearly():
+            stream.close()
+    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content))).read_all()
+
+
+def gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """``array[rows]``; many of them lie in a file that goes with the array."""
+    if not is_large(len(rows) * array[:1].nbytes):
+        found: np.ndarray = array[rows]
+        return found
+    room = ArrayFile(array.dtype, *array.shape[1:])
+    for start in range(0, len(rows), ROWS_AT_ONCE):
+        room.add(array[rows[start : start + ROWS_AT_ONCE]])
+    return room.array()
+
+
+class ArrayFile:
+    """An array that grows at the end: in memory while it is small, then in a file without a name."""
+
+    def __init__(self, dtype: Any, *shape: int, beside: int = 1) -> None:  # noqa: ANN401 – as numpy takes it
+        """``shape`` is that of one row: nothing where rows are numbers. ``beside``: how many grow at the same time."""
+        import numpy as np
+
+        self.dtype, self.shape, self.beside = np.dtype(dtype), shape, beside
+        self.rows = 0
+        self.parts: list[np.ndarray] = []
+        self.held = 0
+        self.stream: IO[bytes] | None = None
+        self.seen = np.zeros((0, *shape), dtype=dtype)
+
+    def add(self, part: np.ndarray) -> None:
+        """More rows.
+
+        Raises:
+            RunError: the disk is full, or there is no folder for the file.
+        """
+        import numpy as np
+
+        if not len(part):
+            return
+        self.parts.append(np.ascontiguousarray(part, dtype=self.dtype))
+        self.rows += len(part)
+        self.held += self.parts[-1].nbytes
+        if self.held > WRITTEN_AT_ONCE if self.stream is not None else is_large(self.held * self.beside):
+            self._write()
+
+    def _write(self) -> None:
+        """Move what is in memory to the file."""
+        if self.stream is None:
+            self.stream = scratch_file()
+        with failing_clearly():
+            for part in self.parts:
+                self.stream.write(part.data)
+            self.stream.flush()
+        self.parts, self.held = [], 0
+
+    def array(self) -> np.ndarray:
+        """All rows so far, not to be written to."""
+        import numpy as np
+
+        if self.rows == len(self.seen):
+            return self.seen
+        if self.stream is None:
+            self.parts = self.parts if len(self.parts) == 1 else [np.concatenate(self.parts)]
+            self.seen = self.parts[0].view()
+            self.seen.flags.writeable = False
+        else:
+            self._write()
+            self.seen = np.frombuffer(mapped(self.stream), dtype=self.dtype).reshape(self.rows, *self.shape)
+        return self.seen
