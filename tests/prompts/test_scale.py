@@ -91,6 +91,7 @@ def test_a_large_parquet_file_is_mapped_and_leaves_no_file_behind(
 
 
 @given(st.lists(st.text(), max_size=30), st.data())
+@settings(deadline=None)
 def test_packed_texts_are_the_texts(texts: list[str], data: st.DataObject) -> None:
     clean = [text.encode("utf-8", "replace").decode() for text in texts]
     packed = Texts.of(clean)
