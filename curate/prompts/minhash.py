@@ -19,11 +19,6 @@ SHINGLE = 4
 PERMUTATIONS = 128
 BANDS = 32
 BATCH = 5_000
-PIECE = 65_536
-"""Rows whose candidate pairs are put together at once, at least."""
-MOST_PIECES = 64
-MOST_WAITING = 1_000_000
-"""Likely pairs that are gathered before the least similar of a row go."""
 LAGS = 4
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 MOST_PAIRS = 12

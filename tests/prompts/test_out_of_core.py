@@ -22,7 +22,7 @@ from curate.prompts.chain import FILTERS
 from curate.prompts.filters import filter_prompts
 from curate.prompts.keys import Index, first_places, hash_text, keys_of, packed
 from curate.prompts.labels import Labels
-from curate.prompts.minhash import candidate_pairs, most_similar, signatures
+from curate.prompts.minhash import likely_pairs, signatures
 from curate.prompts.promptset import write_prompts
 from curate.prompts.reading import read_prompts
 from curate.prompts.rows import Rows, take_rows
@@ -226,23 +226,15 @@ def test_rows_by_number_are_the_rows(first: list[int], second: list[int]) -> Non
 
 
 @pytest.mark.usefixtures("spilling")
-def test_candidate_pairs_put_together_in_pieces_are_those_of_all_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_likely_pairs_are_those_whether_bands_are_looked_at_together_or_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     signed = signatures([*varied(), *(text.upper() for text in varied())])
-    whole = candidate_pairs(signed)
-    monkeypatch.setattr("curate.prompts.minhash.PIECE", 10)
-    pieces = candidate_pairs(signed)
-    assert len(whole) > 100
-    assert pieces.tolist() == whole.tolist() == sorted(whole.tolist())
-
-
-def test_the_most_similar_pairs_of_a_row_are_those_whether_told_at_once_or_bit_by_bit() -> None:
-    draw = np.random.default_rng(0)
-    pairs = np.sort(draw.integers(0, 30, (400, 2)), axis=1)
-    similar = draw.integers(0, 4, 400).astype(np.float32) / 4
-    whole = most_similar(pairs, similar)
-    best = most_similar(pairs[:150], similar[:150])
-    more = most_similar(np.concatenate([best[0], pairs[150:]]), np.concatenate([best[1], similar[150:]]))
-    assert all(np.array_equal(one, two) for one, two in zip(whole, more, strict=True))
+    whole = likely_pairs(signed, 0.3)
+    monkeypatch.setattr("curate.prompts.minhash.PAIRS_A_ROW", 0)
+    pieces = likely_pairs(signed, 0.3)
+    assert len(whole[0]) > 100
+    assert all(np.array_equal(one, two) for one, two in zip(whole, pieces, strict=True))
 
 
 @pytest.mark.usefixtures("spilling")
