@@ -1,4 +1,4 @@
-"""``filter-prompts`` and ``analyze-prompts`` at growing sizes: CPU seconds a stage, growth, peak memory, share of peak.
+"""``filter-prompts`` and ``analyze-prompts`` at growing sizes: CPU seconds and own memory a stage, growth.
 
     CURATE_CORPUS=<folder> python bench/scale.py [--rows 100000 --rows 1000000] [--threads 2]
 
@@ -193,7 +193,9 @@ def sums(found):
     return [
         line("sum", lambda one: f"{sum(one['stages'].values()):.1f}"),
         line("wall seconds, the machine shared", lambda one: f"{one['wall_s']:.0f}"),
-        line("peak memory, GiB", lambda one: f"{one['peak_gib']:.2f}"),
+        line("resident memory at most, mapped files among it, GiB", lambda one: f"{one['peak_gib']:.2f}"),
+        line("own memory at most, GiB", lambda one: f"{one['own_gib']:.2f}" if "own_gib" in one else "–"),
+        line("and in stage", lambda one: max(own, key=own.get) if (own := one.get("own_stages")) else "–"),
         line("kept", lambda one: f"{one['kept']:,}"),
     ]
 

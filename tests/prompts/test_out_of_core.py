@@ -282,11 +282,11 @@ def test_a_row_costs_little_memory(tmp_path: Path) -> None:
     draw = np.random.default_rng(0)
     words = [f"{first}{second}" for first in ("ba", "ko", "mi", "su", "te") for second in map(str, range(100, 400))]
     most = []
-    for size in (3_000, 12_000):
+    for size in (12_000, 36_000):
         drawn = draw.integers(0, len(words), (size, 25))
         drawn[size // 10 * 9 :, :24] = drawn[: size - size // 10 * 9, :24]
         texts = [" ".join(words[number] for number in row) for row in drawn]
         done = child(MEMORY, write_texts(tmp_path / f"{size}.jsonl", texts), OMP_NUM_THREADS="1", RAYON_NUM_THREADS="1")
         assert done.returncode == 0, done.stderr
         most.append(json.loads(done.stdout.splitlines()[-1]))
-    assert (most[1] - most[0]) / 9_000 < MOST
+    assert (most[1] - most[0]) / 24_000 < MOST, most
