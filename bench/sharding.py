@@ -6,6 +6,8 @@ A Llama of random weights with twelve layers teaches six of them, on random toke
 """
 
 import argparse
+import ctypes
+import gc
 import json
 import os
 import subprocess
@@ -14,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import describe, markdown, peak_gib, write_table
+from machine import Peak, describe, markdown, peak_gib, write_table
 from sizes import shape_of, sharded_student_bytes, sharded_teacher_bytes
 
 SHAPE = {
@@ -34,6 +36,7 @@ WAYS = {"one process": (1, "none"), "data parallel": (PROCESSES, "none"), "fsdp2
 def train(sharding, steps, folder):
     """One process's part; writes down what it held."""
     import torch
+    from torch.distributed.tensor import DTensor
     from transformers import LlamaConfig, LlamaForCausalLM
 
     from curate.distillation.batches import Example
@@ -50,6 +53,7 @@ def train(sharding, steps, folder):
     teacher = LlamaForCausalLM(LlamaConfig(**SHAPE)).eval().requires_grad_(False)
     student = keep_layers(teacher, KEPT)
     share_out(world, student, teacher)
+    loading = peak_gib()
     tokens = torch.randint(
         5, SHAPE["vocab_size"], (steps * 8, 128), generator=torch.Generator().manual_seed(1)
     ).tolist()
@@ -60,16 +64,22 @@ def train(sharding, steps, folder):
     )
     stack = LossStack(student, teacher, config.losses)
     trainer = Trainer(stack, examples, 0, config, checkpoints=Path(folder), world=world)
+    gc.collect()
+    ctypes.CDLL("libc.so.6").malloc_trim(0)  # what loading has left
     started = time.process_time()
-    trainer.run()
+    with Peak() as peak:
+        trainer.run()
     took = time.process_time() - started
-    settle(student)
+    gathered = sum(one.nbytes for one in teacher.parameters() if world.sharded and not isinstance(one, DTensor))
+    for model in (student, teacher):
+        settle(model)
     moments = [value for state in trainer.optimizer.state.values() for value in state.values() if value.ndim]
     found = {
         "student": sum(own_part(one).nbytes for one in [*student.parameters(), *moments])
         + sum(own_part(one.grad).nbytes for one in student.parameters()),
-        "teacher": sum(own_part(one).nbytes for one in teacher.parameters()),
-        "peak": peak_gib(),
+        "teacher": gathered + sum(own_part(one).nbytes for one in teacher.parameters()),
+        "loading": loading,
+        "peak": peak.most / 2**30,
         "cpu_s": took / steps,
         "losses": [point.total for point in trainer.curve],
     }
@@ -111,7 +121,7 @@ def main():
             [
                 way,
                 *(f"{seen / 1e6:.1f} ({value / 1e6:.1f})" for seen, value in zip(held, told, strict=True)),
-                f"{max(part['peak'] for part in parts):.2f}",
+                *(f"{max(part[name] for part in parts):.2f}" for name in ("loading", "peak")),
                 f"{sum(part['cpu_s'] for part in parts):.2f}",
                 f"{worst:.0e}" if way != "one process" else "",
             ]
@@ -120,7 +130,8 @@ def main():
         "way",
         "student, moments and gradients, MB a process (formula)",
         "teacher, MB a process (formula)",
-        "peak resident, GiB a process",
+        "peak resident of loading, GiB a process",
+        "of training",
         "CPU s a step, all processes",
         "losses differ by at most, relative",
     ]
