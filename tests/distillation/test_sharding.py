@@ -104,7 +104,7 @@ def test_shards_give_what_one_process_gives(reports, name):
         one, other = one.float(), other.float()
         if one.ndim > 1:
             assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
-        else:  # no softmax sees a bias on keys: its gradient is rounding, of which Adam makes steps of the learning rate
+        else:  # no softmax sees a bias on keys: its gradient is rounding, and Adam steps by it
             torch.testing.assert_close(one, other, rtol=1e-2, atol=3e-3)
 
 
