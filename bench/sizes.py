@@ -148,3 +148,45 @@ def step_bytes(shape, size):
 def cache_bytes(shape, top_k=64, mapped=0):
     """Bytes a token of a cached teacher: k numbers (2 or 4 bytes) and log-probabilities, one bucket, mapped states."""
     return (4 if shape.vocabulary < 2**16 else 6) * top_k + 2 + 2 * shape.width * mapped
+
+
+def sharded_student_bytes(shape, processes):
+    """Weights, gradients and Adam's moments of one process between steps, where each holds a shard (FSDP2)."""
+    return 16 * shape.parameters / processes
+
+
+def outermost(shape):
+    """Weights of the group that is gathered for a whole step: embedding, last norm, and a head of its own."""
+    return shape.embedding * (1 if shape.tied else 2) + shape.width
+
+
+def sharded_teacher_bytes(shape, processes, size):
+    """A frozen teacher of one process, ``size`` bytes a weight: its layers in shards; embedding and head stay whole."""
+    if processes == 1:
+        return shape.parameters * size
+    return ((shape.parameters - outermost(shape)) / processes + outermost(shape) * (1 + 1 / processes)) * size
+
+
+def gathered_layers(shape, size=4):
+    """What is gathered at a time of a model's layers: one, and the next on its way."""
+    return size * 2 * (shape.layer_matrices + 2 * shape.width)
+
+
+def sharded_step_bytes(student, teacher, tokens, processes, precision, logits, checkpointing=False):
+    """The most that a process holds in a step: shards, what is gathered, gradients before they are cut, activations.
+
+    ``tokens`` are those of a batch in all; each process reads its share. The outermost group's gradient is whole until
+    the backward pass ends, twice where embedding and head are one matrix, and one layer's is. Under bf16 autocast the
+    copies of matrices that a backward pass needs are whole, unless layers are computed again.
+    """
+    own = tokens / processes
+    copies = 0
+    if precision == "bf16":
+        copies = 2 * (student.layer_matrices if checkpointing else student.body)
+    layer = 4 * (student.layer_matrices + 2 * student.width)
+    gradients = 4 * (outermost(student) + (student.embedding if student.tied else 0)) + layer
+    loss = loss_bytes(student, teacher, precision, logits) + 4 * 1.5 * own * (student.width + teacher.width)
+    activations = all_activations(student, own, precision, checkpointing)
+    shards = sharded_student_bytes(student, processes)
+    gathered = 4 * outermost(student) + gathered_layers(student)
+    return shards + gathered + copies + max(activations + loss, gradients)

@@ -1,6 +1,6 @@
 """Memory and time of teachers and students by formula, and the formulas against what is measured here.
 
-    python bench/sizing.py [--tflops 400] [--tbytes 3] [--config FOLDER/config.json]
+    python bench/sizing.py [--tflops 400] [--tbytes 3] [--processes 8] [--config FOLDER/config.json]
     python bench/sizing.py --measure       measure the points again, each model in its own process, one thread
 
 Measured on the embedded teacher and on SmolLM2-135M, which an earlier bench has left on this machine; points are kept
@@ -18,8 +18,11 @@ from sizes import (
     all_activations,
     cache_bytes,
     forward_operations,
+    gathered_layers,
     kv_bytes,
     shape_of,
+    sharded_step_bytes,
+    sharded_teacher_bytes,
     step_bytes,
     student_fixed,
     student_moving,
@@ -151,6 +154,35 @@ def student_table():
     )
 
 
+def sharded_table(processes):
+    """What one of several processes holds, student and bf16 teacher together."""
+    head = [
+        "student",
+        "of",
+        "one process",
+        f"{processes}, data parallel",
+        f"{processes}, fsdp2",
+        "and `gradient_checkpointing`",
+    ]
+    lines = []
+    for name, (teacher, what, student) in TEACHERS.items():
+
+        def spread(checkpointing, student=student, teacher=teacher):
+            own = sharded_step_bytes(student, teacher, BATCH, processes, "bf16", GPU_LOGITS, checkpointing)
+            return own + sharded_teacher_bytes(teacher, processes, 2) + gathered_layers(teacher, 2)
+
+        def whole(tokens, student=student, teacher=teacher):
+            step = student_moving(student, teacher, tokens, "bf16", GPU_LOGITS)
+            return student_fixed(student) + step + weight_bytes(teacher, "bf16")
+
+        told = whole(BATCH), whole(BATCH / processes), spread(False), spread(True)
+        lines.append([what, name, *(gib(value) for value in told)])
+    return (
+        f"GiB a process, {BATCH:,} tokens a batch over all processes, bf16 autocast over fp32 weights, 2 GiB of "
+        "logits, the teacher in bf16.\n\n" + markdown(head, lines)
+    )
+
+
 def time_table(given):
     """Hours of one card for a million prompts."""
     flops, bandwidth = given.tflops * 1e12, given.tbytes * 1e12
@@ -185,6 +217,7 @@ def report(known, given):
         shapes[str(given.config.parent.name)] = shape_of(json.loads(given.config.read_text(encoding="utf-8")))
     text = ["# Memory and time by formula", f"{known['machine']}; made by `python bench/sizing.py`."]
     text += ["## Teachers", teacher_table(shapes), "## Students", student_table()]
+    text += ["## In shards", sharded_table(given.processes)]
     text += [
         "## A million prompts",
         f"Hours of one card that does {given.tflops:g} TFLOP/s in bf16 and reads {given.tbytes:g} TB/s all the time: "
@@ -203,6 +236,7 @@ def main():
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--tflops", type=float, default=400.0, help="what a card sustains, 10¹² operations a second")
     parser.add_argument("--tbytes", type=float, default=3.0, help="what its memory reads, 10¹² bytes a second")
+    parser.add_argument("--processes", type=int, default=8, help="that share the models in shards")
     parser.add_argument("--config", type=Path, help="config.json of another teacher of the Llama family")
     parser.add_argument("--child")
     given = parser.parse_args()

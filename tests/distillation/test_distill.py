@@ -290,7 +290,7 @@ def test_a_full_disk_at_export_is_a_broken_run_that_resumes(classroom, monkeypat
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("curate.distillation.distill.export_student", full)
+        patch.setattr("curate.distillation.leaving.export_student", full)
         with pytest.raises(RunError, match="disk full"):
             teach(classroom, make_config(checkpoint_every=2, max_steps=5))
     assert not (classroom.root / "out" / "student").exists()

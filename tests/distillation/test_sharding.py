@@ -101,9 +101,11 @@ def test_shards_give_what_one_process_gives(reports, name):
     for (key, one), (same, other) in pairs:
         assert key == same
         assert one.dtype == other.dtype
-        if key.endswith("k_proj.bias"):  # no softmax sees it: its gradient is rounding
-            continue
-        assert torch.nn.functional.cosine_similarity(one.flatten().float(), other.flatten().float(), dim=0) > 0.999
+        one, other = one.float(), other.float()
+        if one.ndim > 1:
+            assert torch.nn.functional.cosine_similarity(one.flatten(), other.flatten(), dim=0) > 0.999
+        else:  # no softmax sees a bias on keys: its gradient is rounding, and Adam steps by it
+            torch.testing.assert_close(one, other, rtol=1e-2, atol=3e-3)
 
 
 def test_a_training_in_shards_that_was_killed_goes_on_in_shards_or_alone(pair):

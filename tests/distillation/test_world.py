@@ -42,6 +42,11 @@ NODES = {
         *("--num_machines", "2", "--machine_rank", "RANK"),
         *("--main_process_ip", "127.0.0.1", "--main_process_port", "PORT"),
     ],
+    "accelerate, in shards": [
+        *("accelerate.commands.launch", "--config_file", str(ROOT / "examples" / "accelerate" / "fsdp2.yaml")),
+        *("--num_machines", "2", "--num_processes", "2", "--machine_rank", "RANK"),
+        *("--main_process_ip", "127.0.0.1", "--main_process_port", "PORT"),
+    ],
 }
 """One node's line; two of them stand for two machines on the loopback."""
 
