@@ -14,6 +14,7 @@ from curate.distillation.config import parse_config
 from curate.distillation.distill import distill
 from curate.distillation.faculty import appoint, deal
 from curate.distillation.questions import shorten
+from curate.distillation.trainer import Trainer
 from curate.errors import ConfigError, Denied, NeedsReview, PromptsError, RunError
 from curate.licenses.decision import Case, Decision, LineageNode
 
@@ -87,6 +88,24 @@ def test_a_student_learns_from_a_teacher_behind_a_server(tmp_path, teacher_folde
     assert record.prompt_tokens == sum(len(prompt.split()) for prompt, _ in QUESTIONS)
     assert record.lost_tokens > 0
     assert teach(classroom, config, resume=True) == report
+
+
+def test_a_training_goes_on_without_the_server_whose_answers_are_there(
+    tmp_path, teacher_folder, student_folder, monkeypatch
+):
+    classroom = classroom_for(tmp_path, teacher_folder, student_folder)
+    with ChatServer(answer=TRUTH.get) as server:
+        config = make_config(student_folder, endpoint={"base_url": server.url}, epochs=1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "run", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                teach(classroom, config)
+    assert teach(classroom, config, resume=True).teachers[0].answers == 48
+    assert set(server.served.values()) == {1}
+
+
+def interrupt(_trainer):
+    raise KeyboardInterrupt
 
 
 def test_a_budget_that_is_raised_goes_on_with_the_answers_that_are_there(tmp_path, teacher_folder, student_folder):
