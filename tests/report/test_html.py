@@ -196,9 +196,9 @@ def test_a_prompts_page_takes_what_there_is():
 
 def test_a_page_of_five_thousand_points_is_light_and_quick():
     prompts_page(diversity_report(50))
-    started = time.perf_counter()
+    started = time.process_time()
     page = prompts_page(diversity_report(5000), shift_report(), filter_report(), prompt_decision())
-    assert time.perf_counter() - started < 3
+    assert time.process_time() - started < 3
     assert len(page.encode()) < 2_000_000
     assert "5,000 prompts" in page
     assert Page(page).tags.count("circle") <= 2000
