@@ -121,7 +121,8 @@ def case_line(case: Case) -> str:
     student = f"student {case.student_name}" if case.student_name else "a student"
     base = f" from {case.student_base}" if case.student_base else ""
     use = f"{'commercial' if case.commercial else 'non-commercial'}, {'published' if case.published else 'internal'}"
-    return f"{student}{base}; {use}; the student sees {joined([SIGNAL_WORDS.get(one, one) for one in case.signals]) or 'nothing'}"
+    seen = joined([SIGNAL_WORDS.get(one, one) for one in case.signals]) or "nothing"
+    return f"{student}{base}; {use}; the student sees {seen}"
 
 
 SIGNAL_WORDS = {"hidden-states": "hidden states", "attentions": "attention maps"}
