@@ -8,6 +8,7 @@ from curate.report.comparison import Comparison
 from curate.report.figures import Figure
 from curate.report.numbers import format_number
 from curate.report.text import bound_text, table
+from curate.report.views import joined
 
 GROUP_TITLES = {
     "verdict": "Verdicts",
@@ -65,23 +66,33 @@ def view_comparison(comparison: Comparison) -> ComparisonView:
 
 def _sentence(comparison: Comparison) -> str:
     """How much differs, in a sentence."""
-    verdicts = sum(one.group == "verdict" and one.a != one.b for one in comparison.differences)
-    findings = sum(one.group == "finding" for one in comparison.differences)
-    settings = sum(one.group == "configuration" for one in comparison.differences)
+    runs = comparison.of == "runs"
+    counted = {
+        **(
+            {"verdict": sum(one.group == "verdict" and one.a != one.b for one in comparison.differences)}
+            if runs
+            else {}
+        ),
+        "finding": sum(one.group == "finding" for one in comparison.differences),
+        **({"setting": sum(one.group == "configuration" for one in comparison.differences)} if runs else {}),
+    }
+    apart = [_counted(count, noun) for noun, count in counted.items() if count]
+    alike = [f"{noun}s" for noun, count in counted.items() if not count]
+    said = [f"{joined(apart)} {'differs' if sum(counted.values()) == 1 else 'differ'}"] if apart else []
+    said += [f"{joined(alike)} are the same"] if alike else []
     measures = sum(one.difference is not None for one in comparison.metrics)
-    apart = sum(one.intervals_overlap is False for one in comparison.metrics)
-    said = [_counted(verdicts, "verdict")] if comparison.of == "runs" else []
-    said += [_counted(findings, "finding")]
-    said += [_counted(settings, "setting")] if comparison.of == "runs" else []
-    numbers = f"{_counted(measures, 'measure')} {'was' if measures == 1 else 'were'} taken on both sides"
-    numbers += f"; the intervals of {apart} do not overlap." if apart else "; no two intervals lie apart."
-    sentence = f"{', '.join(said)} {'differs' if said == ['1 finding'] else 'differ'}. {numbers}"
-    return sentence[0].upper() + sentence[1:]
+    lone = sum(one.intervals_overlap is False for one in comparison.metrics)
+    taken = _counted(measures, "measure") if measures else "No measure"
+    numbers = f"{taken} {'was' if measures < 2 else 'were'} taken on both sides"
+    if measures:
+        numbers += f"; the intervals of {lone} do not overlap" if lone else "; no two intervals lie apart"
+    sentence = "; ".join(said)
+    return f"{sentence[0].upper()}{sentence[1:]}. {numbers}."
 
 
 def _counted(count: int, noun: str) -> str:
     """So many of a thing."""
-    return f"{count or 'no'} {noun if count == 1 else noun + 's'}"
+    return f"{count} {noun if count == 1 else noun + 's'}"
 
 
 def comparison_text(comparison: Comparison) -> str:

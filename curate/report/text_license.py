@@ -49,8 +49,11 @@ def _summary(decision: Decision) -> str:
     if decision.verdict is Verdict.ALLOW:
         waived = sum(1 for one in decision.findings if one.waived_by)
         read = sum(1 for node in decision.lineage.nodes if node.status == "read")
-        note = f"; {waived} finding(s) waived, see below" if waived else ""
-        return f"nothing forbids it in {len(decision.lineage.nodes)} member(s) of its lineage, {read} read{note}"
+        note = f"; {waived} {'finding' if waived == 1 else 'findings'} waived, see below" if waived else ""
+        looked_at = len(decision.lineage.nodes)
+        what = "1 model" if looked_at == 1 else f"{looked_at} models and data sets"
+        cards = f"{read or 'no'} {'card' if read == 1 else 'cards'} read"
+        return f"nothing forbids it; {what} looked at, {cards}{note}"
     more = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 else ""
     return f"{deciding[0].rule}: {printable(deciding[0].message, 200)}{more}"
 

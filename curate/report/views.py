@@ -121,13 +121,16 @@ def case_line(case: Case) -> str:
     student = f"student {case.student_name}" if case.student_name else "a student"
     base = f" from {case.student_base}" if case.student_base else ""
     use = f"{'commercial' if case.commercial else 'non-commercial'}, {'published' if case.published else 'internal'}"
-    return f"{student}{base}; {use}; the student sees {_listed(case.signals) or 'nothing'}"
+    seen = joined([SIGNAL_WORDS.get(one, one) for one in case.signals]) or "nothing"
+    return f"{student}{base}; {use}; the student sees {seen}"
 
 
-def _listed(signals: Sequence[str]) -> str:
-    """What is taken from the teacher, as a sentence lists it."""
-    said = [{"hidden-states": "hidden states", "attentions": "attention maps"}.get(name, name) for name in signals]
-    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+SIGNAL_WORDS = {"hidden-states": "hidden states", "attentions": "attention maps"}
+
+
+def joined(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: a, b and c."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def view_tree(lineage: Lineage, findings: Iterable[Finding]) -> tuple[TreeNode, ...]:

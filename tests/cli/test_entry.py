@@ -46,6 +46,13 @@ def test_version_is_the_one_place_that_says_it():
     assert call("--version") == (0, f"curate, version {__version__}\n", "")
 
 
+def test_a_command_that_is_nearly_right_is_answered_with_the_one_that_was_meant():
+    code, _, told = call("chek-license", "a/b")
+    assert code == 2
+    assert "Did you mean check-license?" in told
+    assert "Did you mean" not in call("zzz")[2]
+
+
 def test_ctrl_c_while_the_command_is_still_importing_is_exit_130(tmp_path):
     (tmp_path / "click").mkdir()
     (tmp_path / "click" / "__init__.py").write_text("raise KeyboardInterrupt")
