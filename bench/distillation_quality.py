@@ -1,12 +1,13 @@
 """What each term adds: the same student, the same tokens, one more term a rung, examined on what was held out.
 
-    python bench/distillation_quality.py --source gold teacher [--seeds 0 1] [--work FOLDER] [-o bench/results/NAME.md]
+    python bench/distillation_quality.py [--source gold teacher] [--seeds 0 1] [--work FOLDER] [-o FILE.md]
 
 ``gold``: SmolLM2-135M-Instruct, 6 of 30 layers, GSM8K as text. ``teacher``: GSM8K's questions with SmolLM2's own
-greedy answers. Both need CURATE_CORPUS. ``python``: the same models on sources of Python's standard library.
-``embedded``: the teacher that ships with curate, its own answers to the demo's prompts. Figures are of rows held out.
-Every rung is kept in ``--work`` as it ends; what is there is not trained again. ``--tune`` trains and examines on rows
-and seeds that no reported figure touches; ``--set`` changes a setting, there and in reported runs.
+answers, drawn at temperature 1; ``teacher-greedy``: its greedy ones. All three need CURATE_CORPUS. ``python``: the
+same models on sources of Python's standard library. ``embedded``: the teacher that ships with curate, its own greedy
+answers to the demo's prompts. Figures are of rows held out. Answers, and every rung as it ends, are kept in
+``--work``; what is there is not made again. ``--tune`` trains and examines on rows that no reported figure touches
+(give it another seed too); ``--set`` changes a setting of every rung, there and in reported runs.
 """
 
 import argparse
@@ -229,7 +230,7 @@ def draw(found, options, path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--source", choices=SOURCES, nargs="+", default=["embedded"])
+    parser.add_argument("--source", choices=SOURCES, nargs="+", default=["gold", "teacher"])
     parser.add_argument("--tokens", type=int, default=32_768, help="tokens learned a rung, SmolLM2")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--rungs", nargs="+", default=RUNGS, choices=list(LADDER))
