@@ -33,6 +33,7 @@ CASES = {
     "layers computed again": {"losses": ALL, "gradient_checkpointing": True},
     "true answers, examined on the way": {"answers": "answer", "evaluation": {"fraction": 0.15, "every": 3}},
     "low-rank matrices": {"student": {"keep_layers": [0, 2], "lora": {"rank": 2}}, "losses": {"task": 1, "kd": 1}},
+    **({"layers compiled": {"losses": ALL, "compile": True}} if shutil.which("g++") or shutil.which("clang++") else {}),
     "a cached teacher": {"signals": "cached", "cache_top_k": 32, "losses": {"task": 1, "kd": 1, "feature": 0.5}},
     "an encoder, one matrix": {"losses": ALL, "answers": "answer"},
     "an encoder, and a head of its own": {"losses": ALL, "answers": "answer"},
