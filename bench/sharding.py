@@ -141,7 +141,8 @@ def main():
     write_table(
         "sharding_given_back" if given_back else "sharding",
         f"# Data parallel and FSDP2\n\n{describe('torch', 'transformers')}; made by "
-        f"`{given_back}python bench/sharding.py`. {student.parameters / 1e6:.0f} million parameters learn from {teacher.parameters / 1e6:.0f}, fp32, "
+        f"`{given_back}python bench/sharding.py`. "
+        f"{student.parameters / 1e6:.0f} million parameters learn from {teacher.parameters / 1e6:.0f}, fp32, "
         f"{given.steps} steps of 1,024 tokens, gloo on one machine.\n\n" + markdown(head, rows),
     )
 
