@@ -1,6 +1,7 @@
 """Data parallel against FSDP2, two processes each: what a process holds, its peak, CPU time and the losses.
 
     python bench/sharding.py [--steps 6]
+    MALLOC_MMAP_THRESHOLD_=131072 python bench/sharding.py     freed buffers go back to the system at once
 
 A Llama of random weights with twelve layers teaches six of them, on random tokens, over gloo, one thread a process.
 """
@@ -135,9 +136,12 @@ def main():
         "CPU s a step, all processes",
         "losses differ by at most, relative",
     ]
+    setting = "MALLOC_MMAP_THRESHOLD_"
+    given_back = f"{setting}={os.environ[setting]} " if setting in os.environ else ""
     write_table(
-        "sharding",
-        f"# Data parallel and FSDP2\n\n{describe('torch', 'transformers')}; made by `python bench/sharding.py`. "
+        "sharding_given_back" if given_back else "sharding",
+        f"# Data parallel and FSDP2\n\n{describe('torch', 'transformers')}; made by "
+        f"`{given_back}python bench/sharding.py`. "
         f"{student.parameters / 1e6:.0f} million parameters learn from {teacher.parameters / 1e6:.0f}, fp32, "
         f"{given.steps} steps of 1,024 tokens, gloo on one machine.\n\n" + markdown(head, rows),
     )
