@@ -113,9 +113,15 @@ def widen(maps, width):
     return functional.pad(maps, (0, width - maps.shape[-1]) * 2)
 
 
+def terms_of(name, ground):
+    """The weights of a rung on a ground."""
+    terms = LADDER[name]
+    return terms | {"kd": ground.kd} if terms["kd"] else terms
+
+
 def climb(ground, exam, memory, name, seed, overrides):
     """One rung: train from the same start on the same tokens, and examine."""
-    settings = {"epochs": 1, "learning_rate": 1e-3, "seed": seed, "losses": LADDER[name]} | ground.settings
+    settings = {"epochs": 1, "learning_rate": 1e-3, "seed": seed, "losses": terms_of(name, ground)} | ground.settings
     steps = len(plan_steps(ground.examples, parse_config(settings, overrides)))
     config = parse_config(settings | {"evaluation": {"every": -(-steps // EXAMS)}}, overrides)
     torch.manual_seed(seed)
@@ -165,7 +171,7 @@ def climb_all(source, options):
         ground.teacher.requires_grad_(False)
         exam = Exam(ground.teacher, ground.held_out, ground.encoder, 0, silent)
         looks = any("attention" in LADDER[names[key][0]] for key in missing)
-        losses = LADDER["+ attention" if looks else "+ feature"]
+        losses = terms_of("+ attention" if looks else "+ feature", ground)
         memory = Memory(ground, parse_config({"losses": losses}, options.set).losses)
         for key in missing:
             row = climb(ground, exam, memory, *names[key], options.set)

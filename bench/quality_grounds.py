@@ -40,6 +40,8 @@ class Ground:
     layers: tuple
     settings: dict
     note: str
+    kd: float = 1
+    """Weight of KD beside the task's, in every rung that has it."""
 
 
 def prepare(source, options):
@@ -97,7 +99,7 @@ def prepare_gsm8k(source, options):
     exam = [row for row in questions if row["split"] == "test"]
     random.Random(0).shuffle(train)
     random.Random(0).shuffle(exam)
-    taught, held_out = train[:learn], exam[:held]
+    taught, held_out = train[:learn], exam[held : 2 * held]  # those before were seen when the weight of KD was chosen
     if options.tune:
         taught, held_out = train[learn : 2 * learn], train[2 * learn : 2 * learn + held]
     if source in ANSWERED:
@@ -123,6 +125,7 @@ def prepare_gsm8k(source, options):
         teacher, encoder, tuple(take(examples[:-held], options.tokens)), make_held_out(examples[-held:]), LAYERS,
         {"batch_tokens": 512},
         f"SmolLM2-135M-Instruct, 6 of 30 layers kept, GSM8K, {what}",
+        kd=4,
     )  # fmt: skip
 
 

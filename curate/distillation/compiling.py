@@ -51,8 +51,10 @@ def compiled(models: Sequence[Any]) -> Iterator[None]:
         yield
         return
     from torch._dynamo.exc import TorchDynamoException
+    from torch._functorch import config as functorch
 
     with ExitStack() as stack:
+        stack.enter_context(functorch.patch(donated_buffer=False))  # balance goes back through a step's graph twice
         for model in models:
             for side in count_layers(model.config):
                 for layer in find_layers(model, side)[1]:

@@ -21,6 +21,7 @@ needs_compiler = pytest.mark.skipif(
 )
 TERMS = {
     "response": {"losses": {"task": 1.0, "kd": 1.0}},
+    "balanced": {"losses": {"task": 1.0, "kd": 1.0, "feature": 0.5, "attention": 0.1, "balance": "auto"}},
     "all terms": {
         "losses": {"task": 1.0, "kd": 1.0, "feature": 0.5, "attention": 0.1, "balance": "auto"},
         "gradient_checkpointing": True,
