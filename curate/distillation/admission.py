@@ -45,13 +45,23 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     if config.tensorboard:
         check_tensorboard()
     if config.compile:
-        from curate.distillation.compiling import check_compile
-        from curate.distillation.world import choose_device
-
-        check_compile(choose_device())
+        _check_compiled(config)
     check_layers(config, read_layers(teacher), anchor)
     if config.evaluation.file and not (anchor / config.evaluation.file).is_file():
         raise ConfigError(f"evaluation.file: {anchor / config.evaluation.file}: no such file", hint="check the path")
+
+
+def _check_compiled(config: DistillConfig) -> None:
+    """Compiled layers in shards lose what attention and features are taken from, so they are not to be had."""
+    from curate.distillation.compiling import check_compile
+    from curate.distillation.fsdp_launch import fsdp_launched
+    from curate.distillation.world import choose_device
+
+    if config.sharding == "fsdp2" or fsdp_launched():
+        raise ConfigError(
+            "compile: layers in shards are not compiled", hint="set compile to false, or sharding to none"
+        )
+    check_compile(choose_device())
 
 
 def _check_answers_alone(config: DistillConfig) -> None:

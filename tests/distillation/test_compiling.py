@@ -42,6 +42,7 @@ def test_compiled_layers_give_the_same_losses_and_leave_nothing_behind(tokenizer
         config = make_config(max_steps=4, compile=made, **TERMS[terms])
         stack = LossStack(student, teacher.requires_grad_(False).eval(), config.losses)
         trainer = Trainer(stack, examples, 0, config, checkpoints=tmp_path)
+        torch._dynamo.reset()
         programs = count_programs()
         trainer.run()
         assert (count_programs() > programs) == made

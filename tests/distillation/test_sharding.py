@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from curate.artifact import sha256_folder
+from curate.distillation.admission import preflight
 from curate.distillation.distill import distill
 from curate.distillation.fsdp_launch import fsdp_launched
 from curate.distillation.loading import load_model
@@ -33,7 +34,6 @@ CASES = {
     "layers computed again": {"losses": ALL, "gradient_checkpointing": True},
     "true answers, examined on the way": {"answers": "answer", "evaluation": {"fraction": 0.15, "every": 3}},
     "low-rank matrices": {"student": {"keep_layers": [0, 2], "lora": {"rank": 2}}, "losses": {"task": 1, "kd": 1}},
-    **({"layers compiled": {"losses": ALL, "compile": True}} if shutil.which("g++") or shutil.which("clang++") else {}),
     "a cached teacher": {"signals": "cached", "cache_top_k": 32, "losses": {"task": 1, "kd": 1, "feature": 0.5}},
     "an encoder, one matrix": {"losses": ALL, "answers": "answer"},
     "an encoder, and a head of its own": {"losses": ALL, "answers": "answer"},
@@ -170,3 +170,12 @@ def test_one_process_has_nobody_to_share_with():
 
 def test_sharding_is_no_part_of_what_teaches():
     assert make_config(sharding="fsdp2").what_teaches() == make_config().what_teaches()
+
+
+@pytest.mark.parametrize("how", ["config", "launch"])
+def test_compiled_layers_in_shards_are_refused(monkeypatch, how):
+    if how == "launch":
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+        monkeypatch.setenv("FSDP_VERSION", "2")
+    with pytest.raises(ConfigError, match="layers in shards are not compiled"):
+        preflight(make_config(compile=True, sharding="fsdp2" if how == "config" else "none"))
