@@ -59,7 +59,7 @@ def scratch_file() -> IO[bytes]:
         RunError: there is no folder for it.
     """
     with failing_clearly():
-        return tempfile.TemporaryFile(dir=os.environ.get("TMPDIR") or None, prefix="curate-")
+        return tempfile.TemporaryFile("w+b", dir=os.environ.get("TMPDIR") or None, prefix="curate-")
 
 
 def mapped(stream: IO[bytes]) -> mmap.mmap:
