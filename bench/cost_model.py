@@ -89,7 +89,7 @@ def held_out_table(runs):
 
 def peak_line(runs):
     """Peak memory as a straight line through the two largest sizes, held against the line through the two before."""
-    rows, peaks = [run["rows"] for run in runs], [run["peak_gib"] for run in runs]
+    rows, peaks = [run["rows"] for run in runs], [run.get("own_gib", run["peak_gib"]) for run in runs]
 
     def line(last):
         slope = (peaks[last] - peaks[last - 1]) / (rows[last] - rows[last - 1])
@@ -103,8 +103,9 @@ def peak_line(runs):
         guess = before[0] + before[1] * rows[-1]
         held = f" The line through the two before says {guess:.2f} GiB for the largest ({guess / peaks[-1] - 1:+.0%})."
     return (
-        f"Peak memory of one process: {told}. The line through the two largest: {start:.2f} GiB and "
-        f"{slope * 2**30:,.0f} bytes a row; 24 GiB are full at {(24 - start) / slope:,.0f} rows.{held}"
+        f"Own memory of one process at most, mapped files not counted: {told}. The line through the two largest: "
+        f"{start:.2f} GiB and {slope * 2**30:,.0f} bytes a row; 24 GiB are full at {(24 - start) / slope:,.0f} rows."
+        f"{held}"
     )
 
 

@@ -43,8 +43,8 @@ def row_bytes(texts, signed, vectors):
     import pyarrow as pa
     from pyarrow import parquet
 
+    from curate.prompts.keys import KEY_BYTES
     from curate.prompts.minhash import BANDS
-    from curate.prompts.store import HASH_BYTES
 
     number = np.dtype(np.int64).itemsize
     lines = sum(
@@ -65,7 +65,7 @@ def row_bytes(texts, signed, vectors):
     return {
         "read: a line of JSON": lines / len(texts),
         "read: the text alone, UTF-8": sum(len(text.encode()) for text in texts) / len(texts),
-        "exact: hash and row number, sent": HASH_BYTES + number,
+        "exact: hash and row number, sent": KEY_BYTES + number,
         "near: signature, kept": signed.nbytes / len(signed),
         "near: a key and a row number for each band, sent": BANDS * 2 * number,
         "semantic: vector, kept": vector,

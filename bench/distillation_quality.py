@@ -33,7 +33,7 @@ from curate.distillation.student import keep_layers
 from curate.distillation.trainer import Trainer, plan_steps
 from curate.progress import silent
 
-STITCHED = {"weight": 0.1, "layers": "stitch"}
+STITCHED = {"weight": 0.03, "layers": "stitch"}
 LADDER = {
     "CE": {"task": 1, "kd": 0},
     "+ KD": {"task": 1, "kd": 1},
