@@ -1,6 +1,7 @@
 """The house keeps its own rules."""
 
 import ast
+import importlib.util
 import inspect
 import re
 import shlex
@@ -183,3 +184,16 @@ def test_every_markdown_link_into_the_repository_leads_somewhere():
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     links = [(page, target) for page in pages for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
     assert [f"{page.name} -> {target}" for page, target in links if not (page.parent / target).exists()] == []
+
+
+SCRIPTS = sorted(path for folder in ("bench", "recipes", "docs") for path in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_script_takes_from_curate_is_there(script):
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "curate":
+            module = importlib.import_module(node.module)
+            for name in node.names:
+                found = hasattr(module, name.name) or importlib.util.find_spec(f"{node.module}.{name.name}")
+                assert found, f"line {node.lineno}: no {name.name} in {node.module}"

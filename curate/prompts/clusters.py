@@ -14,6 +14,7 @@ from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine, ranges
 from curate.prompts.neighbors import ROUNDING, cosines_of, improve_centers
 from curate.prompts.outlines import BASIS_ROWS, BATCH, ROUNDED, drawn, find_basis, likely_within, outlines
+from curate.prompts.rows import as_it_is
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +41,7 @@ class Cell(NamedTuple):
     visitors: np.ndarray
 
 
-class Rows:
+class VectorRows:
     """Some rows of a large array, gathered when they are asked for; as bytes, they are the array of these rows."""
 
     def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
@@ -52,11 +53,6 @@ class Rows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return as_it_is, (self.array[self.rows],)
-
-
-def as_it_is(array: np.ndarray) -> np.ndarray:
-    """What ``Rows`` are in another process."""
-    return array
 
 
 def similar_pairs(
@@ -91,7 +87,7 @@ def similar_pairs(
     outlined, formed = form_cells(vectors, rows, cells, clusters=clusters, engine=engine)
     groups = in_groups(formed, engine.rows_a_part)
     parts = (
-        (outlined[who], kinds[who], who, Rows(vectors, rows[who]), [tuple(map(len, cell)) for cell in group])
+        (outlined[who], kinds[who], who, VectorRows(vectors, rows[who]), [tuple(map(len, cell)) for cell in group])
         for group in groups
         for who in [np.concatenate([part for cell in group for part in cell])]
     )
@@ -230,7 +226,7 @@ def pairs_of_cells(
     outlined: np.ndarray,
     kinds: np.ndarray,
     who: np.ndarray,
-    vectors: np.ndarray | Rows,
+    vectors: np.ndarray | VectorRows,
     sizes: list[tuple[int, int]],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs of some clusters that lie one behind the other: earlier place, later place, cosine.
@@ -258,7 +254,7 @@ def pairs_of_cells(
 
 
 def verified(
-    vectors: np.ndarray | Rows, who: np.ndarray, one: np.ndarray, two: np.ndarray, threshold: float
+    vectors: np.ndarray | VectorRows, who: np.ndarray, one: np.ndarray, two: np.ndarray, threshold: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of some pairs those that reach the threshold: earlier place, later place, cosine."""
     import numpy as np

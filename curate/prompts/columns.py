@@ -23,8 +23,9 @@ from curate.prompts.promptset import (
     mend,
     text_of,
 )
+from curate.prompts.rows import BATCH
 from curate.prompts.scratch import is_large, spilled
-from curate.prompts.texts import BATCH, Texts
+from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
     import pyarrow as pa

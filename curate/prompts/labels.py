@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
+from curate.prompts.rows import BATCH, Lines
+
 if TYPE_CHECKING:
     import numpy as np
 
-BATCH = 8192
 
-
-class Labels(Sequence[str]):
+class Labels(Lines):
     """One text a row; equal to any sequence of the same texts."""
 
     def __init__(self, names: list[str], codes: np.ndarray) -> None:
@@ -41,13 +41,6 @@ class Labels(Sequence[str]):
     def __iter__(self) -> Iterator[str]:
         for start in range(0, len(self), BATCH):
             yield from self[start : start + BATCH]
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or isinstance(other, str) or len(self) != len(other):
-            return False
-        return all(one == two for one, two in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Labels of {len(self)}: {self[:3]!r}"

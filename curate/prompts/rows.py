@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from curate.prompts.scratch import is_large, spilled
 
@@ -12,6 +12,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH = 8192
+"""Rows that are looked at together."""
+Gathered = TypeVar("Gathered")
+
+
+class Lines(Sequence[str]):
+    """Texts that are not held as a list; equal to any sequence of the same texts."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence) or isinstance(other, str) or len(self) != len(other):
+            return False
+        return all(one == two for one, two in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Rows:
@@ -77,9 +90,9 @@ class Rows:
         return as_it_is, (self.gathered(),)
 
 
-def as_it_is(table: pa.Table) -> pa.Table:
-    """A table, as it arrives in another process."""
-    return table
+def as_it_is(gathered: Gathered) -> Gathered:
+    """What some rows are in another process: they themselves, whole."""
+    return gathered
 
 
 def chosen_of(known: np.ndarray | None, rows: Sequence[int] | np.ndarray) -> np.ndarray:

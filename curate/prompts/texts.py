@@ -13,17 +13,15 @@ from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, overload
 
-from curate.prompts.rows import chosen_of, take_rows
+from curate.prompts.rows import BATCH, Lines, chosen_of, take_rows
 from curate.prompts.scratch import is_large, spilled
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-BATCH = 8192
 
-
-class Texts(Sequence[str]):
+class Texts(Lines):
     """The texts of an Arrow column without nulls, in its order or that of some row numbers; equal to the same texts."""
 
     def __init__(self, column: pa.ChunkedArray, *, name: str = "", rows: np.ndarray | None = None) -> None:
@@ -88,13 +86,6 @@ class Texts(Sequence[str]):
         else:
             found = take_rows(self.column, self.rows[start:stop]).to_pylist()
         return found
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Sequence) or isinstance(other, str) or len(self) != len(other):
-            return False
-        return all(one == two for one, two in zip(self, other, strict=True))
-
-    __hash__ = None  # type: ignore[assignment]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return of_column, (self.gathered(), self.name)

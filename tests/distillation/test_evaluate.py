@@ -5,26 +5,15 @@ import math
 import pytest
 import torch
 from torch.nn import functional
-from transformers import AutoModelForCausalLM
 
 from curate.distillation.answers import AnswerFile, ask_teacher, generate_answers
-from curate.distillation.batches import Encoder, collate
+from curate.distillation.batches import collate
 from curate.distillation.evaluate import HeldOut, measure_quality, normalise
 from curate.distillation.footprint import measure_footprints
 from curate.distillation.student import keep_layers
 from curate.errors import ConfigError
 
 from .classroom import QUESTIONS
-
-
-@pytest.fixture
-def encoder(tokenizer):
-    return Encoder(tokenizer, max_prompt_tokens=40, max_answer_tokens=8)
-
-
-@pytest.fixture
-def teacher(teacher_folder):
-    return AutoModelForCausalLM.from_pretrained(teacher_folder)
 
 
 @pytest.fixture

@@ -4,25 +4,13 @@ import json
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM
 
 from curate.distillation.answers import AnswerFile, ask_teacher, describe_decoding, generate_answers
-from curate.distillation.batches import Encoder
 from curate.distillation.config import parse_config
 from curate.distillation.sampling import GumbelNoise
 from curate.errors import ConfigError
 
 from .classroom import QUESTIONS
-
-
-@pytest.fixture
-def encoder(tokenizer):
-    return Encoder(tokenizer, max_prompt_tokens=40, max_answer_tokens=8)
-
-
-@pytest.fixture
-def teacher(teacher_folder):
-    return AutoModelForCausalLM.from_pretrained(teacher_folder)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
