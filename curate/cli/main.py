@@ -4,6 +4,7 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -116,8 +117,13 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
     ctx.obj = {"quiet": quiet, "verbose": verbose}
 
 
-def run_command(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code."""
+def run_command(arguments: list[str] | None = None, *, interrupted: Callable[[], bool] = lambda: False) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        arguments: the words after ``curate``; those of the process if not given.
+        interrupted: whether Ctrl-C has come, whatever a library has made of it.
+    """
     try:
         result: Any = group.main(args=arguments, prog_name="curate", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -128,27 +134,15 @@ def run_command(arguments: list[str] | None = None) -> int:
     except click.ClickException as usage:
         usage.show()
         return usage.exit_code
-    except (CurateError, ImportError, RuntimeError, SystemError) as error:
-        if _was_interrupted(error):
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except CurateError as error:
+        if interrupted():
             click.echo("curate: interrupted", err=True)
             return 130
-        if not isinstance(error, CurateError):
-            raise
         from curate.cli.options import harmless
 
         click.echo(f"curate: {harmless(str(error))}", err=True)
         return error.exit_code
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
     return result if isinstance(result, int) else 0
-
-
-def _was_interrupted(error: BaseException) -> bool:
-    """Whether Ctrl-C stands behind an error: an import that it breaks off may end as an ``ImportError``."""
-    seen: BaseException | None = error
-    for _ in range(16):
-        if seen is None or isinstance(seen, KeyboardInterrupt):
-            break
-        seen = seen.__cause__ or seen.__context__
-    return isinstance(seen, KeyboardInterrupt)

@@ -11,7 +11,6 @@ import pytest
 
 from curate import __version__
 from curate.cli import main as command_line
-from curate.errors import MissingExtra
 
 ROOT = Path(__file__).parents[2]
 STARTED = """
@@ -60,19 +59,34 @@ def test_ctrl_c_while_the_command_is_still_importing_is_exit_130(tmp_path):
     assert call("--version", PYTHONPATH=path) == (130, "", "curate: interrupted\n")
 
 
-def test_an_import_that_ctrl_c_broke_off_is_an_interruption_and_no_missing_extra(monkeypatch, capsys):
-    def interrupted(**options):
-        try:
-            try:
-                raise KeyboardInterrupt
-            except KeyboardInterrupt:
-                raise ImportError("torch") from None
-        except ImportError as error:
-            raise MissingExtra("torch", "distill") from error
+HIDES = """
+import os, signal
+from curate.cli import main as command_line
+from curate.__main__ import main
+from curate.errors import MissingExtra
 
-    monkeypatch.setattr(command_line.group, "main", interrupted)
-    assert command_line.run_command([]) == 130
-    assert capsys.readouterr().err == "curate: interrupted\n"
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def hide(**options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        signal.pause()
+    except KeyboardInterrupt as error:
+        told = repr(error)
+    raise RAISED from None
+
+command_line.group.main = hide
+main()
+"""
+"""A library that is stopped by Ctrl-C and tells of another error."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to one process")
+@pytest.mark.parametrize("raised", ["MissingExtra('torch', 'distill')", "ValueError(told)", "SystemError(told)"])
+def test_whatever_a_library_makes_of_ctrl_c_is_an_interruption(raised):
+    command = [sys.executable, "-c", HIDES.replace("RAISED", raised)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "curate: interrupted\n")
 
 
 def test_an_error_that_nobody_foresaw_still_shows_where_it_was(monkeypatch):
