@@ -32,7 +32,7 @@ class Stages:
     """CPU seconds and own memory of the stages of a command, told as they end; encoding counts its time by itself."""
 
     def __init__(self, memory):
-        self.found, self.own, self.memory = {}, {}, memory
+        self.found, self.own, self.wall, self.memory = {}, {}, {}, memory
 
     def timed(self, function, name):
         def inner(*given, **named):
@@ -44,6 +44,7 @@ class Stages:
             self.found[stage] = took
             if stage == "encode":
                 return done
+            self.wall[stage] = self.wall.get(stage, 0.0) + monotonic() - began
             time.sleep(0.06)
             self.own[stage] = max(self.own.get(stage, 0.0), self.memory.most(began, monotonic()))
             told = f"{stage}: {took:.1f} s, {self.own[stage]:.2f} GiB own, {peak_gib():.2f} resident at most so far"
@@ -100,6 +101,7 @@ def scale_part(count, command):
         "peak_gib": peak_gib(),
         "own_gib": own,
         "own_stages": stages.own,
+        "wall_stages": stages.wall,
         "wall_s": monotonic() - started,
         "gflops": peak_gflops(),
     }

@@ -34,7 +34,7 @@ class Wordings:
         self.words: dict[str, int] = {}
         flat, letters, places = ArrayFile(np.int32), ArrayFile(np.uint8), ArrayFile(np.int64)
         places.add(np.zeros(1, dtype=np.int64))
-        sizes = [np.zeros(0, dtype=np.int64)]
+        sizes: list[np.ndarray] = []
         written = 0
         known = self.words
         for forms, start in ((one, start) for one in sets for start in range(0, len(one), FORMS)):
@@ -50,9 +50,8 @@ class Wordings:
         self.flat, self.letters = flat.array(), letters.array()
         self.places = places.array()
         """Where the letters of each word begin."""
-        counts = np.concatenate(sizes)
-        self.ends = np.cumsum(counts)
-        self.begins = self.ends - counts
+        bounds = np.concatenate([np.zeros(1, dtype=np.int64), *sizes]).cumsum()
+        self.begins, self.ends = bounds[:-1], bounds[1:]
         self.lengths = np.array([len(word) for word in known], dtype=np.int32)
         courtesy = wordlist("courtesy")
         self.courtesy = np.array([word in courtesy for word in known], dtype=bool)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine, ranges
 from curate.prompts.neighbors import ROUNDING, cosines_of, improve_centers
 from curate.prompts.outlines import BASIS_ROWS, BATCH, ROUNDED, drawn, find_basis, likely_within, outlines
-from curate.prompts.rows import as_it_is
+from curate.prompts.pairs import Chunk, Runs
+from curate.prompts.rows import VectorRows
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,8 @@ MARGIN = 0.1
 """A row visits centers whose cosine is at most so much less than that of the nearest."""
 PAIRS_A_ROW = 32
 """A row is given so many of its neighbours that are placed before it: the first."""
-PAIRS_AT_ONCE = 1 << 22
+PAIRS_AT_ONCE = 1 << 20
+"""Pairs that are gathered before they are sorted and kept."""
 DENSE = 50
 """Verifying one pair takes as long as so many in a product of matrices."""
 
@@ -39,20 +41,6 @@ class Cell(NamedTuple):
 
     members: np.ndarray
     visitors: np.ndarray
-
-
-class VectorRows:
-    """Some rows of a large array, gathered when they are asked for; as bytes, they are the array of these rows."""
-
-    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
-        self.array, self.rows = array, rows
-
-    def __getitem__(self, places: Any) -> np.ndarray:  # noqa: ANN401 – what numpy takes as an index
-        found: np.ndarray = self.array[self.rows[places]]
-        return found
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return as_it_is, (self.array[self.rows],)
 
 
 def similar_pairs(
@@ -65,10 +53,11 @@ def similar_pairs(
     clusters: int | None = None,
     engine: Engine = LOCAL,
     progress: Progress = silent,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Iterator[Chunk]:
     """(pairs, 2) places, the smaller first, and their float64 cosine: pairs at or above a threshold.
 
-    Of a place's pairs with smaller ones, the ``PAIRS_A_ROW`` smallest. Inside a cluster the search is exact.
+    Of a place's pairs with smaller ones, the ``PAIRS_A_ROW`` smallest. Inside a cluster the search is exact. All pairs
+    of some later places come together, range after range of them.
 
     Args:
         vectors: (any, dimensions) float32 unit vectors; may be mapped.
@@ -95,7 +84,8 @@ def similar_pairs(
     for number, pairs in enumerate(engine.map(pairs_of_cells, parts, shared=threshold)):
         found.add(*pairs)
         progress("compare", number + 1, len(groups))
-    return found.all()
+    del outlined, formed, groups, parts
+    yield from found.all()
 
 
 def form_cells(
@@ -115,35 +105,45 @@ def form_cells(
 class Pairs:
     """Pairs as they are found, each kept once, and of one later place only the first ``PAIRS_A_ROW``."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows, self.size = rows, 0
-        self.found: list[tuple[np.ndarray, np.ndarray]] = []
+    def __init__(self, places: int) -> None:
+        self.bits = max(1, (places - 1).bit_length())
+        self.runs = Runs(places, bits=self.bits, known="f8")
+        self.fresh: list[tuple[np.ndarray, np.ndarray]] = []
+        self.size = 0
 
     def add(self, earlier: np.ndarray, later: np.ndarray, cosine: np.ndarray) -> None:
         """Take some more."""
-        self.found.append((later * self.rows + earlier, cosine))
+        self.fresh.append(((later << self.bits | earlier).astype("u8"), cosine))
         self.size += len(earlier)
-        if self.size > PAIRS_AT_ONCE + len(self.found[0][0]):
-            self._merge()
+        if self.size > PAIRS_AT_ONCE:
+            self._end_run()
 
-    def _merge(self) -> tuple[np.ndarray, np.ndarray]:
+    def _end_run(self) -> None:
+        """What has come since the last run is one more."""
         import numpy as np
 
-        keys = np.concatenate([np.zeros(0, dtype=np.int64), *(one for one, _ in self.found)])
-        cosines = np.concatenate([np.zeros(0), *(one for _, one in self.found)])
-        keys, place = np.unique(keys, return_index=True)
-        first = first_few(keys // max(1, self.rows), PAIRS_A_ROW)
-        self.found = [(keys[first], cosines[place[first]])]
-        self.size = len(keys)
-        return self.found[0]
+        if self.fresh:
+            codes, cosines = (np.concatenate(parts) for parts in zip(*self.fresh, strict=True))
+            self.runs.add(*self._few(codes, cosines))
+        self.fresh, self.size = [], 0
 
-    def all(self) -> tuple[np.ndarray, np.ndarray]:
+    def _few(self, codes: np.ndarray, cosines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ascending, each once, the first few of a later place."""
+        import numpy as np
+
+        codes, place = np.unique(codes, return_index=True)
+        first = first_few(codes >> np.uint64(self.bits), PAIRS_A_ROW)
+        return codes[first], cosines[place[first]]
+
+    def all(self) -> Iterator[Chunk]:
         """(pairs, 2) earlier and later place, ordered by the later; and the cosines."""
         import numpy as np
 
-        keys, cosines = self._merge()
-        rows = max(1, self.rows)
-        return np.stack([keys % rows, keys // rows], axis=1), cosines
+        self._end_run()
+        for codes, cosines in self.runs.ranges():
+            codes, cosines = self._few(codes, cosines)
+            later, earlier = codes >> np.uint64(self.bits), codes & np.uint64((1 << self.bits) - 1)
+            yield np.stack([earlier, later], axis=1).astype(np.int64), cosines
 
 
 def steady(number: float) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from curate.prompts.engines import ranges
 from curate.prompts.forms import guarded_parts, loose_form, spelt
 from curate.prompts.minhash import Banded, jaccard, shingles
 from curate.prompts.promptset import PromptSet
@@ -26,7 +27,7 @@ FEWEST_GRAMS = 6
 """Benchmark items with fewer word 3-grams are compared whole: their pieces are everyday phrases."""
 FEWEST_GRAMS_OF_A_PROMPT = 18
 """The same for rows of the reference, which share their everyday phrases with every prompt on the topic."""
-ROWS_AT_ONCE = 100_000
+ROWS_AT_ONCE = 16_384
 FIRST_SENTENCE = re.compile(r"^.{0,120}?[.?!:\n]\s+(?=\S)", re.DOTALL)
 
 
@@ -201,16 +202,20 @@ def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> 
     from curate.prompts.neighbors import ROUNDING, cosines_of, top_neighbors
 
     items = work.vectors(kept.prompts)
-    rows = work.vectors(work.prompts)
-    best = top_neighbors(rows, items, 1, progress=work.progress)[0]
-    close = np.flatnonzero((best >= min(numbered, plain) - ROUNDING).any(axis=1))
-    near = top_neighbors(rows[close], items, 5)[1]
-    cosines = np.stack([cosines_of(rows[close], items[near[:, place]]) for place in range(near.shape[1])], axis=1)
-    for place, row in enumerate(close.tolist()):
-        found = same_thing(work.prompts.texts[row], kept.prompts.texts, near[place], cosines[place], numbered, plain)
-        if found is not None:
-            item, cosine = found
-            yield row, Hit(kept.called(item), f"rephrases an item of {kept.name} (uncertain)", cosine)
+    rows = work.vector_rows(work.prompts)
+    for block in ranges(len(rows), ROWS_AT_ONCE):
+        part = rows[block]
+        best = top_neighbors(part, items, 1)[0]
+        close = np.flatnonzero((best >= min(numbered, plain) - ROUNDING).any(axis=1))
+        near = top_neighbors(part[close], items, 5)[1]
+        cosines = np.stack([cosines_of(part[close], items[one]) for one in near.T], axis=1)
+        for place, row in enumerate((close + block.start).tolist()):
+            text = work.prompts.texts[row]
+            found = same_thing(text, kept.prompts.texts, near[place], cosines[place], numbered, plain)
+            if found is not None:
+                item, cosine = found
+                yield row, Hit(kept.called(item), f"rephrases an item of {kept.name} (uncertain)", cosine)
+        work.progress("neighbours", block.stop, len(rows))
 
 
 def same_thing(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from curate.prompts.neighbors import cosines_of, top_neighbors
+from curate.prompts.engines import ranges
+from curate.prompts.neighbors import block_rows, cosines_of, top_neighbors
+from curate.prompts.rows import VectorRows
 from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
         quantile: share of held-out reference rows that would be kept.
         k: nearest reference rows that are averaged.
     """
+    import numpy as np
+
     if work.reference is None:
         work.notes.append("off_domain: skipped, no reference was given")
         return []
@@ -33,20 +37,22 @@ def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
         )
     held_out = work.once(f"off_domain {k}", lambda: held_out_scores(reference, k))
     threshold = float_quantile(held_out, 1 - quantile)
-    scores = domain_scores(work.vectors(work.prompts), reference, k)
+    scores = domain_scores(work.vector_rows(work.prompts), reference, k)
     reason = f"off the reference: mean similarity to its {k} nearest rows under {threshold:.3f}"
-    return [Gone(row, reason, score=score) for row, score in enumerate(scores) if score < threshold]
+    return [Gone(row, reason, score=float(scores[row])) for row in np.flatnonzero(scores < threshold).tolist()]
 
 
-def domain_scores(vectors: np.ndarray, reference: np.ndarray, k: int) -> np.ndarray:
+def domain_scores(vectors: np.ndarray | VectorRows, reference: np.ndarray, k: int) -> np.ndarray:
     """(rows,) mean cosine to the k nearest reference rows."""
     import numpy as np
 
-    nearest = top_neighbors(vectors, reference, k)[1]
-    if not nearest.shape[1]:
-        return np.full(len(vectors), np.nan)
-    columns = [cosines_of(vectors, reference[nearest[:, place]]) for place in range(nearest.shape[1])]
-    scores: np.ndarray = np.mean(columns, axis=0)
+    scores = np.full(len(vectors), np.nan)
+    if not k or not len(reference):
+        return scores
+    for rows in ranges(len(vectors), block_rows(len(reference))):
+        part = vectors[rows]
+        nearest = top_neighbors(part, reference, k)[1]
+        scores[rows] = np.mean([cosines_of(part, reference[near]) for near in nearest.T], axis=0)
     return scores
 
 

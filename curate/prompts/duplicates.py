@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
@@ -24,12 +24,15 @@ from curate.prompts.kernels import (
 )
 from curate.prompts.keys import first_places, keys_of
 from curate.prompts.minhash import jaccard, shingles
+from curate.prompts.pairs import Refused
 from curate.prompts.texts import Texts
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from curate.prompts.pairs import Chunk
 
 Reason = tuple[str, float]
 
@@ -140,22 +143,29 @@ class NearPairs:
         self.rows = np.asarray(work.rank(), dtype=np.int64)
         self.seen = np.arange(len(signed))
 
-    def __call__(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, places: np.ndarray) -> Iterator[Chunk]:
         """Pairs among some places of the ranking, and their estimated Jaccard similarity.
 
         A place whose candidates are all still there has been asked about each of them, so it is left out.
         """
-        import numpy as np
-
         wanted = None
         if len(places) < len(self.seen):
-            left = np.isin(self.seen, places)
+            left = among(places, len(self.rows))[self.seen]
             wanted = met_any(self.signed, self.seen, ~left, engine=self.engine)[left]
         self.seen = places
-        pairs, similar = likely_pairs(self.signed, self.least, places=places, wanted=wanted, engine=self.engine)
-        first, second = self.rows[places[pairs[:, 0]]], self.rows[places[pairs[:, 1]]]
-        open_ones = self.wordings.may_be_same(first, second)
-        return pairs[open_ones], similar[open_ones]
+        for pairs, similar in likely_pairs(self.signed, self.least, places=places, wanted=wanted, engine=self.engine):
+            first, second = self.rows[places[pairs[:, 0]]], self.rows[places[pairs[:, 1]]]
+            open_ones = self.wordings.may_be_same(first, second)
+            yield pairs[open_ones], similar[open_ones]
+
+
+def among(places: np.ndarray, count: int) -> np.ndarray:
+    """(count,) bool: which numbers are among some places."""
+    import numpy as np
+
+    found = np.zeros(count, dtype=bool)
+    found[places] = True
+    return found
 
 
 def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guard: bool = True) -> list[Gone]:
@@ -182,7 +192,7 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guar
     where = store.places(texts, progress=work.progress)[rank]
     kinds = np.fromiter(each(work.engine, guard_key, texts), dtype=np.int64)[rank] if number_guard else where * 0
 
-    def find(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def find(places: np.ndarray) -> Iterator[Chunk]:
         return similar_pairs(
             store.vectors,
             threshold,
@@ -218,7 +228,7 @@ def contrasts_first(work: Work, forms: Sequence[str]) -> Sequence[int]:
 def drop_until_none(
     work: Work,
     rank: Sequence[int],
-    find: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    find: Callable[[np.ndarray], Iterator[Chunk]],
     judge: Callable[[int, int, float], Reason | None],
 ) -> list[Gone]:
     """Search what is left again until nothing goes, so that a second run of the filter finds nothing either.
@@ -231,24 +241,28 @@ def drop_until_none(
     """
     import numpy as np
 
-    refused = array("q")
-    rows = np.asarray(rank, dtype=np.int64)
+    refused = Refused(len(rank))
     places = np.arange(len(rank))
     gone: list[Gone] = []
 
     def asked(first: int, second: int, similar: float) -> Reason | None:
         found = judge(rank[first], rank[second], similar)
         if found is None:
-            refused.append(rank[first] * len(rank) + rank[second])
+            refused.add(first, second)
         return found
 
+    def fresh(places: np.ndarray) -> Iterator[Chunk]:
+        for pairs, similar in find(places):
+            pairs = places[pairs]
+            is_new = refused.are_new(pairs)
+            yield pairs[is_new], similar[is_new]
+            refused.end_range()
+
     while True:
-        pairs, similar = find(places)
-        pairs = places[pairs]
-        is_new = ~np.isin(rows[pairs[:, 0]] * len(rank) + rows[pairs[:, 1]], np.array(refused, dtype=np.int64))
-        more = keep_first(pairs[is_new], similar[is_new], asked)
+        more = keep_first(fresh(places), asked)
+        refused.end_round()
         if not more:
             return gone
         for later, (earlier, (reason, score)) in more.items():
             gone.append(Gone(rank[later], reason, score=score, because_of=work.prompts.ids[rank[earlier]]))
-        places = places[~np.isin(places, list(more))]
+        places = places[~among(np.fromiter(more, dtype=np.int64, count=len(more)), len(rank))[places]]

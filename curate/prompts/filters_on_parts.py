@@ -18,6 +18,7 @@ from curate.prompts.chain import FILTERS
 from curate.prompts.engines import ranges
 from curate.prompts.promptset import TEXT_COLUMNS, PromptSet
 from curate.prompts.results import EmbedderRef
+from curate.prompts.rows import VectorRows
 from curate.prompts.store import VectorStore
 from curate.prompts.work import Gone, Work
 
@@ -105,7 +106,7 @@ def run_on_parts(work: Work, steps: Steps) -> dict[str, Told]:
     return sums
 
 
-def vectors_for(work: Work, steps: Steps) -> tuple[np.ndarray | None, np.ndarray | None]:
+def vectors_for(work: Work, steps: Steps) -> tuple[VectorRows | None, np.ndarray | None]:
     """The vectors of the prompts, and of what they are held against, where one of the filters needs them."""
     import numpy as np
 
@@ -113,7 +114,7 @@ def vectors_for(work: Work, steps: Steps) -> tuple[np.ndarray | None, np.ndarray
     wanted += work.benchmarks if "contamination" in steps else ()
     if not wanted:
         return None, None
-    return work.vectors(work.prompts), np.concatenate([work.vectors(one) for one in wanted])
+    return work.vector_rows(work.prompts), np.concatenate([work.vectors(one) for one in wanted])
 
 
 def slim(prompts: PromptSet) -> PromptSet:

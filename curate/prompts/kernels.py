@@ -4,7 +4,7 @@ Each takes arrays (or a batch of texts) and gives arrays, and can be run on any 
 around them, which parts there are and in which order, is the caller's. In the order of use:
 
 * ``sum_rows``, ``normalised``: token numbers of a batch to unit vectors (the static embedder);
-* ``signatures``: a batch of texts to MinHash signatures; ``band_pairs``: one LSH band of them to pairs of rows;
+* ``signatures``: a batch of texts to MinHash signatures; ``band_pairs``: keys of one LSH band to pairs of rows;
   ``likely_pairs``: signatures to pairs and their estimated Jaccard similarity;
 * ``find_basis``, ``outlines``: vectors to outlines that bound their cosines; ``find_centers``: a sample to centers;
   ``join_cells``: outlines to the members and visitors of each cluster; ``pairs_of_cells``: some clusters to all their
@@ -14,7 +14,7 @@ around them, which parts there are and in which order, is the caller's. In the o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from curate.prompts.clusters import join_cells, pairs_of_cells, similar_pairs
@@ -24,7 +24,7 @@ from curate.prompts.neighbors import find_centers
 from curate.prompts.outlines import find_basis, outlines
 
 if TYPE_CHECKING:
-    import numpy as np
+    from curate.prompts.pairs import Chunk
 
 __all__ = [
     "PERMUTATIONS",
@@ -43,20 +43,17 @@ __all__ = [
     "sum_rows",
 ]
 
-PAIRS_AT_ONCE = 100_000
 Why = TypeVar("Why")
 
 
-def keep_first(
-    pairs: np.ndarray, similar: np.ndarray, judge: Callable[[int, int, float], Why | None]
-) -> dict[int, tuple[int, Why]]:
+def keep_first(chunks: Iterable[Chunk], judge: Callable[[int, int, float], Why | None]) -> dict[int, tuple[int, Why]]:
     """Walk the pairs by the later place: it goes if a place before it that stays is its duplicate.
 
     Greedy, not connected components: nothing goes because of what has gone itself.
 
     Args:
-        pairs: (pairs, 2) places in the order of preference, the earlier first.
-        similar: (pairs,) how similar; the most similar is asked first.
+        chunks: (pairs, 2) places in the order of preference, the earlier first, and (pairs,) how similar; the most
+            similar is asked first. All pairs of a later place are in one chunk, behind those of places before it.
         judge: why two places are duplicates, None if they are not.
 
     Returns:
@@ -65,10 +62,9 @@ def keep_first(
     import numpy as np
 
     gone: dict[int, tuple[int, Why]] = {}
-    order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
-    for start in range(0, len(order), PAIRS_AT_ONCE):
-        piece = order[start : start + PAIRS_AT_ONCE]
-        for (earlier, later), how in zip(pairs[piece].tolist(), similar[piece].tolist(), strict=True):
+    for pairs, similar in chunks:
+        order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
+        for (earlier, later), how in zip(pairs[order].tolist(), similar[order].tolist(), strict=True):
             if earlier in gone or later in gone:
                 continue
             why = judge(earlier, later, how)

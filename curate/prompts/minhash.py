@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from curate.errors import RunError
 from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine
+from curate.prompts.pairs import Chunk, Runs
 from curate.prompts.scratch import ArrayFile
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ BATCH = 5_000
 LAGS = 4
 """Within a bucket each row meets its next few neighbours in row order; groups are found through chains of these."""
 MOST_PAIRS = 12
-PAIRS_A_ROW = 16
-"""So many candidates a row are gathered from the bands before they are looked at."""
+ROWS_A_SHARE = 1 << 20
+"""Keys of a band that are searched together, about: those whose first bits are alike, which all of a bucket's are."""
 PIECE = 8192
 EACH_BYTE = 0x0101010101010101
 MOST_BITS = 28
@@ -124,7 +125,7 @@ def likely_pairs(
     places: np.ndarray | None = None,
     wanted: np.ndarray | None = None,
     engine: Engine = LOCAL,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Iterator[Chunk]:
     """Pairs that share a band and whose estimated Jaccard similarity may reach ``least`` (2.5 standard errors).
 
     Of one later place, the ``MOST_PAIRS`` most similar: rows of one template would otherwise meet all of their kind.
@@ -136,8 +137,9 @@ def likely_pairs(
         wanted: (places,) which are looked at as the later one of a pair; all if not given.
         engine: where bands are searched.
 
-    Returns:
-        (pairs, 2) numbers of places, the smaller first, ordered by the later and by similarity; and the estimates.
+    Yields:
+        (pairs, 2) numbers of places, the smaller first, ordered by the later and by similarity; and the estimates. All
+        pairs of some later places, range after range of them.
 
     Raises:
         RunError: more than 2²⁸ rows.
@@ -147,19 +149,18 @@ def likely_pairs(
     places = np.arange(len(signed)) if places is None else places
     bits = bits_of(len(places))
     fewest = PERMUTATIONS * (least - 2.5 * (max(least * (1 - least), 0.01) / PERMUTATIONS) ** 0.5)
-    best = np.zeros(0, dtype=np.uint64)
-    for codes in gathered(bands_of(signed, places, engine), PAIRS_A_ROW * len(places)):
-        earlier, later = unpacked(codes, bits)
-        if wanted is not None:
-            earlier, later = earlier[wanted[later]], later[wanted[later]]
+    met = Runs(len(places), bits=bits)
+    for codes in bands_of(signed, places, engine):
+        met.add(codes if wanted is None else codes[wanted[codes >> np.uint64(bits)]])
+    for codes, _ in met.ranges():
+        earlier, later = unpacked(sorted_once(codes), bits)
         equal = agreeing(signed, places[earlier], places[later])
         likely = equal >= fewest
         unlike = (PERMUTATIONS - equal[likely]).astype(np.uint64)
-        more = (later[likely].astype(np.uint64) << (bits + 8) | unlike << bits) | earlier[likely].astype(np.uint64)
-        best = few_of_each(sorted_once(np.concatenate([best, more])), bits + 8)
-    earlier, later = (best & (1 << bits) - 1).astype(np.int64), (best >> bits + 8).astype(np.int64)
-    estimates = 1 - (best >> bits & 255).astype(np.float32) / PERMUTATIONS
-    return np.stack([earlier, later], axis=1), estimates
+        best = later[likely].astype(np.uint64) << (bits + 8) | unlike << bits | earlier[likely].astype(np.uint64)
+        best = few_of_each(np.sort(best), bits + 8)
+        earlier, later = (best & (1 << bits) - 1).astype(np.int64), (best >> bits + 8).astype(np.int64)
+        yield np.stack([earlier, later], axis=1), 1 - (best >> bits & 255).astype(np.float32) / PERMUTATIONS
 
 
 def met_any(signed: np.ndarray, places: np.ndarray, which: np.ndarray, *, engine: Engine = LOCAL) -> np.ndarray:
@@ -193,38 +194,49 @@ def unpacked(codes: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bands_of(signed: np.ndarray, places: np.ndarray, engine: Engine) -> Iterator[np.ndarray]:
-    """The candidates of each band."""
-    whole = len(places) == len(signed)
-    parts = ((band_of(signed, band) if whole else band_of(signed, band)[places],) for band in range(BANDS))
-    return engine.map(band_pairs, parts)
+    """The candidates of each share of the keys of each band."""
+    bits = bits_of(len(places))
+    shares = (share for band in range(BANDS) for share in shares_of(keyed(signed, places, band, bits)))
+    return engine.map(band_pairs, ((share,) for share in shares), shared=bits)
 
 
-def gathered(bands: Iterable[np.ndarray], most: int) -> Iterator[np.ndarray]:
-    """Candidates of several bands together, each once, as soon as there are more than ``most``."""
+def keyed(signed: np.ndarray, places: np.ndarray, band: int, bits: int) -> np.ndarray:
+    """(places,) the key of each place in one band, but for its last bits, which are the place."""
     import numpy as np
 
-    found: list[np.ndarray] = []
-    for codes in bands:
-        found.append(codes)
-        if sum(map(len, found)) > most:
-            yield sorted_once(np.concatenate(found))
-            found = []
-    if found:
-        yield sorted_once(np.concatenate(found))
+    out = np.arange(len(places), dtype=np.uint64)
+    whole, part = len(places) == len(signed), band_of(signed, band)
+    for start in range(0, len(places), ROWS_A_SHARE):
+        piece = slice(start, start + ROWS_A_SHARE)
+        keys = band_keys(part[piece] if whole else part[places[piece]])
+        out[piece] |= keys >> np.uint64(bits) << np.uint64(bits)
+    return out
 
 
-def band_pairs(_: None, band: np.ndarray) -> np.ndarray:
-    """(pairs,) rows that have the same key of one band: later row above, earlier row below in a 64-bit number."""
+def shares_of(keys: np.ndarray) -> Iterator[np.ndarray]:
+    """Keys in shares of about ``ROWS_A_SHARE``, by their first bits."""
     import numpy as np
 
-    bits = np.uint64(bits_of(len(band)))
-    row = (np.uint64(1) << bits) - np.uint64(1)
-    keyed = np.sort((band_keys(band) & ~row) | np.arange(len(band), dtype=np.uint64))
+    cuts = max(0, (len(keys) - 1) // ROWS_A_SHARE).bit_length()
+    if not cuts:
+        yield keys
+        return
+    first = (keys >> np.uint64(64 - cuts)).astype(np.uint8)
+    for share in range(1 << cuts):
+        yield keys[first == share]
+
+
+def band_pairs(bits: int, keys: np.ndarray) -> np.ndarray:
+    """(pairs,) places that have the same key of one band: later place above, earlier place below ``bits``; ascending."""
+    import numpy as np
+
+    place = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)
+    keys = np.sort(keys)
     found = [np.zeros(0, dtype=np.uint64)]
-    for lag in range(1, min(LAGS, len(band) - 1) + 1):
-        same = np.flatnonzero(keyed[lag:] ^ keyed[:-lag] <= row)
-        found.append((keyed[same + lag] & row) << bits | keyed[same] & row)
-    return np.concatenate(found)
+    for lag in range(1, min(LAGS, len(keys) - 1) + 1):
+        same = np.flatnonzero(keys[lag:] ^ keys[:-lag] <= place)
+        found.append((keys[same + lag] & place) << np.uint64(bits) | keys[same] & place)
+    return np.sort(np.concatenate(found))
 
 
 def sorted_once(numbers: np.ndarray) -> np.ndarray:

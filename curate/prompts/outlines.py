@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from curate.prompts.engines import ranges
+from curate.prompts.scratch import ArrayFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,16 +49,19 @@ def find_basis(sample: np.ndarray) -> np.ndarray:
 
 
 def outlines(vectors: np.ndarray, rows: np.ndarray, basis: np.ndarray) -> np.ndarray:
-    """(places, directions + 1) float16: the projection of each row and the length of what it leaves out."""
+    """(places, directions + 1) float16: the projection of each row and the length of what it leaves out.
+
+    Many of them lie in a temporary file.
+    """
     import numpy as np
 
-    out = np.zeros((len(rows), basis.shape[1] + 1), dtype=np.float16)
+    out = ArrayFile(np.float16, basis.shape[1] + 1)
     for batch in ranges(len(rows), BATCH):
         part = vectors[rows[batch]]
         flat = part @ basis
         left = np.einsum("ij,ij->i", part, part) - np.einsum("ij,ij->i", flat, flat)
-        out[batch, :-1], out[batch, -1] = flat, np.sqrt(np.maximum(left, 0))
-    return out
+        out.add(np.concatenate([flat, np.sqrt(np.maximum(left, 0))[:, None]], axis=1))
+    return out.array()
 
 
 def likely_within(outlined: np.ndarray, members: int, threshold: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -90,6 +90,28 @@ class Rows:
         return as_it_is, (self.gathered(),)
 
 
+class VectorRows:
+    """Some rows of a large array, gathered when they are asked for; as bytes, they are the array of these rows."""
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self.array, self.rows = array, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of these rows."""
+        return int(self.array[:1].nbytes) * len(self.rows)
+
+    def __getitem__(self, places: Any) -> np.ndarray:  # noqa: ANN401 – what numpy takes as an index
+        found: np.ndarray = self.array[self.rows[places]]
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return as_it_is, (self.array[self.rows],)
+
+
 def as_it_is(gathered: Gathered) -> Gathered:
     """What some rows are in another process: they themselves, whole."""
     return gathered

@@ -13,6 +13,7 @@ from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine, each
 from curate.prompts.forms import loose_form
 from curate.prompts.promptset import PromptSet
+from curate.prompts.rows import VectorRows
 from curate.prompts.store import VectorStore
 from curate.prompts.texts import Texts
 
@@ -74,6 +75,12 @@ class Work:
     def vectors(self, prompts: PromptSet) -> np.ndarray:
         """(rows, dimensions) unit vectors of some prompts."""
         return self.vector_store()(prompts.texts, progress=self.progress)
+
+    def vector_rows(self, prompts: PromptSet) -> VectorRows:
+        """(rows, dimensions) the same, gathered where they are looked at."""
+        store = self.vector_store()
+        places = store.places(prompts.texts, progress=self.progress)
+        return VectorRows(store.vectors, places)
 
     def vector_store(self) -> VectorStore:
         """Where vectors come from; the embedded embedder if none was given."""

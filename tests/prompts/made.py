@@ -1,7 +1,10 @@
 """Prompts written for these tests: small, varied, and easy to check by eye."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 from curate.gate import Finding, Verdict
 
@@ -33,6 +36,12 @@ FRAMES = [
     "What tools will somebody need to {}?",
     "List the most common mistakes people make when they {}.",
 ]
+
+
+def all_pairs(chunks: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """The pairs of all ranges behind one another, and how similar they are."""
+    found = [(np.zeros((0, 2), dtype=np.int64), np.zeros(0)), *chunks]
+    return np.concatenate([pairs for pairs, _ in found]), np.concatenate([similar for _, similar in found])
 
 
 def varied() -> list[str]:

@@ -26,7 +26,7 @@ from curate.prompts.minhash import jaccard, likely_pairs, shingles, signatures
 from curate.prompts.reading import read_prompts
 from curate.prompts.wording import edits, is_typo, same_wording, words_changed_places
 from curate.prompts.work import Work
-from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
+from tests.prompts.made import all_pairs, fake_judge, varied, write_jsonl, write_texts
 
 
 def work_on(tmp_path: Path, texts: list[str]) -> Work:
@@ -161,7 +161,7 @@ def test_the_forms_are_idempotent(text: str) -> None:
 
 def test_equal_texts_always_share_a_band() -> None:
     signed = signatures(["a longer text to sign", "something else entirely", "a longer text to sign"])
-    pairs, similar = likely_pairs(signed, 0.9)
+    pairs, similar = all_pairs(likely_pairs(signed, 0.9))
     assert pairs.tolist() == [[0, 2]]
     assert similar.tolist() == [1.0]
 
@@ -188,7 +188,7 @@ def test_likely_pairs_are_the_most_alike_of_the_next_few_in_every_bucket(seed: i
     for later in range(200):
         mine = [(-int((signed[one] == signed[two]).sum()), one) for one, two in met if two == later]
         wanted += [(one, later, -alike / 128) for alike, one in sorted(mine)[:12] if -alike >= 128 * 0.199]
-    pairs, similar = likely_pairs(signed, 0.3)
+    pairs, similar = all_pairs(likely_pairs(signed, 0.3))
     assert [(*pair, alike) for pair, alike in zip(pairs.tolist(), similar.tolist(), strict=True)] == wanted
 
 
@@ -200,8 +200,8 @@ def test_when_rows_go_only_those_that_met_one_of_them_have_other_likely_pairs(se
     left = np.flatnonzero(~gone)
     met = minhash.met_any(signed, everyone, gone)
     assert 0 < met[left].sum() < len(left)
-    before, after = likely_pairs(signed, 0.3)[0], left[likely_pairs(signed, 0.3, places=left)[0]]
-    again = left[likely_pairs(signed, 0.3, places=left, wanted=met[left])[0]]
+    before, after = all_pairs(likely_pairs(signed, 0.3))[0], left[all_pairs(likely_pairs(signed, 0.3, places=left))[0]]
+    again = left[all_pairs(likely_pairs(signed, 0.3, places=left, wanted=met[left]))[0]]
     assert np.array_equal(again, after[met[after[:, 1]]])
     assert np.array_equal(after[~met[after[:, 1]]], before[~(met | gone)[before[:, 1]]])
 
@@ -215,7 +215,7 @@ def test_clustered_search_finds_nearly_every_pair_the_exact_one_finds(seed: int)
     vectors = np.concatenate([base, noisy, generator.normal(size=(600, 32))]).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     whole = np.argwhere(np.triu(vectors @ vectors.T >= 0.9, k=1))
-    found, cosines = similar_pairs(vectors, 0.9, clusters=70)
+    found, cosines = all_pairs(similar_pairs(vectors, 0.9, clusters=70))
     assert (cosines >= 0.9).all()
     wanted = {tuple(pair) for pair in whole.tolist()}
     got = {tuple(pair) for pair in found.tolist()}

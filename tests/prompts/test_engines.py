@@ -23,7 +23,7 @@ from curate.prompts.ray_engine import RayEngine
 from curate.prompts.reading import read_prompts
 from curate.prompts.results import EmbedderRef
 from curate.prompts.store import VectorStore, encode_as
-from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
+from tests.prompts.made import all_pairs, fake_judge, varied, write_jsonl, write_texts
 
 
 class Apart:
@@ -82,7 +82,8 @@ def test_parts_of_any_size_give_the_same_rows_reasons_notes_and_counts(tmp_path:
 def test_cells_compared_apart_give_the_same_pairs_and_cosines() -> None:
     vectors = np.random.default_rng(0).standard_normal((3000, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    here, there = (similar_pairs(vectors, 0.95, clusters=80, engine=engine) for engine in (LOCAL, Apart(500)))
+    engines = (LOCAL, Apart(500))
+    here, there = (all_pairs(similar_pairs(vectors, 0.95, clusters=80, engine=one)) for one in engines)
     assert len(here[0]) > 100
     assert np.array_equal(here[0], there[0])
     assert np.array_equal(here[1], there[1])

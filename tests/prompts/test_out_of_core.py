@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ from curate.prompts.promptset import write_prompts
 from curate.prompts.reading import read_prompts
 from curate.prompts.rows import Rows, take_rows
 from curate.prompts.scratch import ArrayFile, gathered
-from tests.prompts.made import fake_judge, varied, write_jsonl, write_texts
+from tests.prompts.made import all_pairs, fake_judge, varied, write_jsonl, write_texts
 
 MOST = 1_600
 """Bytes of memory that a row may cost."""
@@ -226,13 +227,17 @@ def test_rows_by_number_are_the_rows(first: list[int], second: list[int]) -> Non
 
 
 @pytest.mark.usefixtures("spilling")
-def test_likely_pairs_are_those_whether_bands_are_looked_at_together_or_one_by_one(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("share", "places"), [(300, 10), (40, 7), (1, 1000)])
+def test_likely_pairs_are_those_in_whatever_shares_and_ranges_they_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, share: int, places: int
 ) -> None:
     signed = signatures([*varied(), *(text.upper() for text in varied())])
-    whole = likely_pairs(signed, 0.3)
-    monkeypatch.setattr("curate.prompts.minhash.PAIRS_A_ROW", 0)
-    pieces = likely_pairs(signed, 0.3)
+    whole = all_pairs(likely_pairs(signed, 0.3))
+    monkeypatch.setattr("curate.prompts.minhash.ROWS_A_SHARE", share)
+    monkeypatch.setattr("curate.prompts.pairs.PLACES_AT_ONCE", places)
+    chunks = [pairs for pairs, _ in likely_pairs(signed, 0.3)]
+    assert all(one[-1, 1] < two[0, 1] for one, two in pairwise(chunk for chunk in chunks if len(chunk)))
+    pieces = all_pairs(likely_pairs(signed, 0.3))
     assert len(whole[0]) > 100
     assert all(np.array_equal(one, two) for one, two in zip(whole, pieces, strict=True))
 

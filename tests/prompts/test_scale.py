@@ -27,7 +27,7 @@ from curate.prompts.reading import read_prompts
 from curate.prompts.store import VectorStore
 from curate.prompts.texts import Texts
 from curate.prompts.wording import edits, same_wording
-from tests.prompts.made import write_jsonl, write_texts
+from tests.prompts.made import all_pairs, write_jsonl, write_texts
 from tests.prompts.test_embed import Counting
 
 WORDS = ["please", "river", "rivers", "rievr", "ice", "cream", "icecream", "a", "the", "bank", "banks", "can", "not"]
@@ -175,7 +175,7 @@ def test_pairs_found_in_blocks_are_those_of_all_comparisons(dimensions: int, mon
     least = float(np.sort((vectors @ vectors.T)[np.triu_indices(900, k=1)])[-600]) + 1e-4
     wanted = {tuple(pair) for pair in np.argwhere(np.triu(vectors @ vectors.T >= least, k=1)).tolist()}
     assert len(wanted) > 300
-    pairs, cosine = similar_pairs(vectors, least)
+    pairs, cosine = all_pairs(similar_pairs(vectors, least))
     assert {tuple(pair) for pair in pairs.tolist()} == wanted
     assert len(pairs) == len(wanted)
     assert (cosine >= least).all()
@@ -196,16 +196,16 @@ def test_of_many_equal_rows_each_is_given_the_first_few(monkeypatch: pytest.Monk
     monkeypatch.setattr(clustered, "PAIRS_A_ROW", 3)
     monkeypatch.setattr(clustered, "PAIRS_AT_ONCE", 10)
     vectors = np.tile(np.array([[0.6, 0.8]], dtype=np.float32), (900, 1))
-    pairs, _ = similar_pairs(vectors, 0.9)
+    pairs, _ = all_pairs(similar_pairs(vectors, 0.9))
     assert pairs.tolist() == [[earlier, later] for later in range(900) for earlier in range(min(3, later))]
 
 
 def test_only_places_of_one_kind_are_paired_and_rows_may_lie_anywhere() -> None:
     vectors = np.tile(np.eye(4, dtype=np.float32), (3, 1))
     rows = np.array([11, 3, 7, 2, 6])
-    assert similar_pairs(vectors, 0.9, rows=rows)[0].tolist() == [[0, 1], [0, 2], [1, 2], [3, 4]]
+    assert all_pairs(similar_pairs(vectors, 0.9, rows=rows))[0].tolist() == [[0, 1], [0, 2], [1, 2], [3, 4]]
     kinds = np.array([5, 6, 5, 0, 0])
-    assert similar_pairs(vectors, 0.9, rows=rows, kinds=kinds)[0].tolist() == [[0, 2], [3, 4]]
+    assert all_pairs(similar_pairs(vectors, 0.9, rows=rows, kinds=kinds))[0].tolist() == [[0, 2], [3, 4]]
 
 
 def test_the_clusters_of_what_is_left_are_almost_those_of_before() -> None:
@@ -220,7 +220,7 @@ def test_the_clusters_of_what_is_left_are_almost_those_of_before() -> None:
 
 def test_nothing_goes_because_of_what_has_gone_itself() -> None:
     pairs, similar = np.array([[0, 1], [1, 2], [2, 3]]), np.array([0.9, 0.9, 0.9])
-    assert keep_first(pairs, similar, lambda *_: "like") == {1: (0, "like"), 3: (2, "like")}
+    assert keep_first([(pairs, similar)], lambda *_: "like") == {1: (0, "like"), 3: (2, "like")}
 
 
 KILLED = """
