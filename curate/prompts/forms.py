@@ -57,7 +57,7 @@ Guarded = tuple[tuple[str, ...], int, tuple[str, ...]]
 NOTHING: Guarded = ((), 0, ())
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=5_000)
 def guarded_parts(text: str) -> Guarded:
     """What two duplicates must not differ in: numbers (also as words, days, months), negations, code identifiers."""
     return read_guarded(text)
@@ -103,7 +103,7 @@ def differ_in_figures(first: str, second: str) -> bool:
     return figures(first) != figures(second)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=5_000)
 def figures(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The numbers that are written in figures, and the code identifiers."""
     numbers, _, names = guarded_parts(text)

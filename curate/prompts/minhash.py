@@ -272,7 +272,7 @@ def agreeing(signed: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nd
     return out
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=2_000)
 def shingles(text: str) -> frozenset[str]:
     """The character 4-grams of a text; a shorter text is its own."""
     return frozenset(text[start : start + SHINGLE] for start in range(max(1, len(text) - SHINGLE + 1)))

@@ -88,7 +88,7 @@ def is_rare_slip(first: str, second: str, counts: Counts) -> bool:
     return rare <= RARE and common >= MUCH_MORE * max(rare, 1)
 
 
-@lru_cache(maxsize=100_000)
+@lru_cache(maxsize=20_000)
 def edits(first: str, second: str) -> int:
     """Optimal string alignment distance: insertions, deletions, replacements, swaps of neighbours."""
     before: list[int] = []
