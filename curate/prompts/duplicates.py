@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
@@ -22,8 +22,9 @@ from curate.prompts.kernels import (
     signatures,
     similar_pairs,
 )
-from curate.prompts.keys import first_places, keys_of
+from curate.prompts.keys import first_places, first_rows, keys_of
 from curate.prompts.minhash import jaccard, shingles
+from curate.prompts.rows import BATCH
 from curate.prompts.texts import Texts
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
@@ -42,20 +43,20 @@ ALIGNED_CHARACTERS = 800
 """Longer texts are compared by their letters and guarded parts alone; aligning their words costs too much."""
 
 
-def exact(work: Work) -> list[Gone]:
+def exact(work: Work) -> Iterator[Gone]:
     """Rows whose exact form (NFKC, casefold, no invisible characters or sentence punctuation) another row has."""
     import numpy as np
 
-    rank = work.rank()
-    keys = keys_of(each(work.engine, exact_form, (work.prompts.texts[row] for row in rank)))
-    first = first_places(keys)
-    drops = []
-    for place in np.flatnonzero((first != np.arange(len(first))) & (keys != keys_of([""])).any(axis=1)).tolist():
-        row, kept = rank[place], rank[first[place]]
-        same = work.prompts.texts[kept] == work.prompts.texts[row]
-        reason = "the same text" if same else "the same text after normalisation"
-        drops.append(Gone(row, reason, score=1.0, because_of=work.prompts.ids[kept]))
-    return drops
+    texts, ids = work.prompts.texts, work.prompts.ids
+    severities = np.frombuffer(work.severities(), dtype=np.uint8)
+    first = first_rows(each(work.engine, exact_form, texts), severities)
+    gone = np.flatnonzero(first != np.arange(len(first), dtype=first.dtype))
+    gone = gone[np.argsort(severities[gone], kind="stable")]
+    for start in range(0, len(gone), BATCH):
+        some = gone[start : start + BATCH]
+        for row, kept in zip(some.tolist(), first[some].tolist(), strict=True):
+            reason = "the same text" if texts[kept] == texts[row] else "the same text after normalisation"
+            yield Gone(row, reason, score=1.0, because_of=ids[kept])
 
 
 def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True, wording: bool = True) -> list[Gone]:
