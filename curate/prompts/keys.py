@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEY_BYTES = 16
 """BLAKE2b cut to 128 bits: among 10⁹ texts two have the same key with a chance of 10⁻²¹."""
 AT_ONCE = 8192
-SHARE = 1 << 20
+SHARE = 1 << 19
 """Keys that are sorted together, about."""
 MOST_SHARES = 256
 MOST_RECENT = 1 << 18
@@ -98,12 +98,14 @@ def first_rows(texts: Iterable[str], severities: np.ndarray) -> np.ndarray:
     count = len(severities)
     found = np.arange(count, dtype=np.uint32 if count < 1 << 32 else np.int64)
     nothing = keys_of([""])
+    all_alike = not count or severities.min() == severities.max()
     for rows, keys in shares_of(texts, count):
-        asked = (keys != nothing).any(axis=1)
-        rows, keys = rows[asked], keys[asked]
-        order = np.argsort(severities[rows], kind="stable")
-        rows = rows[order]
-        found[rows] = rows[first_places(keys[order])]
+        if not all_alike:
+            order = np.argsort(severities[rows], kind="stable")
+            rows, keys = rows[order], keys[order]
+        found[rows] = rows[first_places(keys)]
+        empty = rows[(keys == nothing).all(axis=1)]
+        found[empty] = empty
     return found
 
 

@@ -280,3 +280,44 @@ def test_the_map_shows_the_texts_that_each_filter_dropped(tmp_path: Path) -> Non
     assert list(found) == sorted(expected)
     assert found == {name: [f"Row number {row}" for row in spread(rows, MAP_DROPS)] for name, rows in expected.items()}
     assert dropped_texts(prompts, Drops()) == {}
+
+
+MEMORY = """
+import json, sys, threading
+from pathlib import Path
+from curate.prompts import scratch
+from curate.prompts.drops import DropLog
+from curate.prompts.results import FilterReport
+from curate.report.text_prompts import filter_text
+
+scratch.SPILL_BYTES = 1 << 20
+most, ended = 0, threading.Event()
+
+def watch():
+    global most
+    while not ended.wait(0.002):
+        with open("/proc/self/status") as stream:
+            own = sum(int(line.split()[1]) << 10 for line in stream if line.startswith(("RssAnon", "RssShmem")))
+        most = max(most, own)
+
+thread = threading.Thread(target=watch, daemon=True)
+thread.start()
+count, log = int(sys.argv[1]), DropLog()
+log.add((f"r{row}", "near", f"like another: {row}", row / 7, f"r{row // 2}") for row in range(count))
+report = FilterReport(prompts_sha256="", rows_read=count, rows_kept=0, filters=(), drops=log.drops())
+report.write(Path(sys.argv[2]))
+sum(len(one.model_dump_json()) for one in report.drops)
+filter_text(report)
+ended.set()
+thread.join()
+print(json.dumps(most))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the memory of a process from /proc")
+def test_a_dropped_row_costs_a_few_bytes_of_memory_and_so_does_writing_it(tmp_path: Path) -> None:
+    most = []
+    for count in (30_000, 150_000):
+        command = [sys.executable, "-c", MEMORY, str(count), str(tmp_path / "filter.json")]
+        most.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    assert (most[1] - most[0]) / 120_000 < 60, most
