@@ -117,12 +117,11 @@ def run_all(work: Work, chain: Mapping[str, Mapping[str, Option]]) -> tuple[Work
 
 def run_filter(work: Work, name: str, options: Mapping[str, Option], drops: DropLog) -> tuple[Work, int]:
     """One filter on all rows: the job for what is left, and how many went; ``drops`` hears of each."""
-    given, gone = work, FILTERS[name](work, **options) if len(work.prompts) else ()
-    work, dropped = without(given, name, gone, drops)
-    tell_counts(given, given.counts)
-    given.counts.clear()
-    given.made.clear()
-    return work, dropped
+    left, dropped = without(work, name, FILTERS[name](work, **options) if len(work.prompts) else (), drops)
+    tell_counts(work, work.counts)
+    work.counts.clear()
+    work.made.clear()
+    return left, dropped
 
 
 def run_group(
