@@ -135,7 +135,7 @@ def measure(pool):
         if name == "near and semantic":
             continue
         drops[name] = pool.run({name: pool.options(name)})[1].drops
-    drops["near and semantic"] = drops["near"] + drops["semantic"]
+    drops["near and semantic"] = [*drops["near"], *drops["semantic"]]
     for name, kinds in FOUND.items():
         gone = {drop.id for drop in drops[name]}
         for kind, bar in kinds.items():

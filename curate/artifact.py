@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, ClassVar, Self
@@ -48,20 +48,29 @@ class Artifact(Value):
 
     def to_json(self) -> str:
         """The canonical form: sorted keys, two spaces, UTF-8, one newline at the end; NaN is refused."""
-        return canonical_json(self.model_dump(mode="json"))
+        return "".join(self.pieces())
+
+    def pieces(self, *, without: Collection[str] = ()) -> Iterator[str]:
+        """The canonical form, without some fields, in pieces; a class with a field of many rows gives more than one."""
+        yield canonical_json(self.model_dump(mode="json", exclude=set(without)))
 
     def digest(self) -> str:
         """SHA-256 (hex) of the canonical form, which is the file's."""
-        return sha256_text(self.to_json())
+        return sha256_pieces(self.pieces())
 
     def resume_digest(self) -> str:
         """The digest without what differs from one honest repetition to the next."""
-        return sha256_text(canonical_json(self.model_dump(mode="json", exclude=set(self.DATED))))
+        return sha256_pieces(self.pieces(without=self.DATED))
 
     def write(self, path: Path) -> ArtifactRef:
         """Write the canonical form atomically and say where it lies (``path`` is the file's name alone)."""
-        write_text(path, self.to_json())
-        return ArtifactRef(path=path.name, sha256=self.digest(), kind=self.kind)
+        digest = hashlib.sha256()
+        with atomic_file(path) as stream:
+            for piece in self.pieces():
+                content = piece.encode("utf-8", "surrogatepass")
+                digest.update(content)
+                stream.write(content)
+        return ArtifactRef(path=path.name, sha256=digest.hexdigest(), kind=self.kind)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -88,7 +97,15 @@ def canonical_json(payload: Any) -> str:  # noqa: ANN401 – any JSON value
 
 def sha256_text(text: str) -> str:
     """SHA-256 (hex) of a text's UTF-8 bytes."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_pieces([text])
+
+
+def sha256_pieces(pieces: Iterable[str]) -> str:
+    """SHA-256 (hex) of the UTF-8 bytes of a text that comes in pieces."""
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece.encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
 
 
 def sha256_file(path: Path) -> str:

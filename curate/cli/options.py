@@ -1,7 +1,7 @@
 """Options and output shared by the commands."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -111,6 +111,12 @@ def emit(text: str, output: Path | None) -> None:
         sys.stdout.flush()
     else:
         write_text(output, text)
+
+
+def emit_pieces(pieces: Iterable[str]) -> None:
+    """A long result goes to standard output piece by piece; it ends its last line itself."""
+    sys.stdout.writelines(pieces)
+    sys.stdout.flush()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from curate.cli.options import Command, emit, policy_option, reference_options, today
+from curate.cli.options import Command, emit, emit_pieces, policy_option, reference_options, today
 from curate.cli.prompt_inputs import chain_from, html_page, needed, open_engine, open_store, read_both, row_judge_of
 from curate.errors import Denied
 
@@ -240,7 +240,7 @@ def finish(
     if given["ticket"] and measured is not None:
         decision, refusal = write_ticket(policy, kept, report, measured, given["ticket"])
     if given["form"] == "json":
-        emit(report.to_json(), None)
+        emit_pieces(report.pieces())
     elif given["form"] == "html":
         diversity, shift = measured or (None, None)
         emit(html_page(diversity, shift, report, decision), None)

@@ -12,17 +12,12 @@ from curate.progress import Progress, silent
 from curate.prompts.answers import holds_answers
 from curate.prompts.blind import diversity_notes, shift_notes
 from curate.prompts.diversity import METRICS, Seen
+from curate.prompts.drops import Drop, Drops
 from curate.prompts.judge import approve_prompts, judge_prompts
 from curate.prompts.language import asked_beside
 from curate.prompts.pictures import cluster_shares, dropped_texts, map_samples, similarity_histogram
 from curate.prompts.promptset import PromptSet
-from curate.prompts.results import (
-    DiversityReport,
-    Drop,
-    Metric,
-    Sample,
-    ShiftReport,
-)
+from curate.prompts.results import DiversityReport, Metric, Sample, ShiftReport
 from curate.prompts.scores import quality_score, score_histogram
 from curate.prompts.shift import DISTANCES, Compared
 from curate.prompts.store import VectorStore
@@ -89,24 +84,25 @@ def analyze_prompts(
         clusters=cluster_shares(seen, reference_texts=None, reference=None),
         similarity_histogram=histogram,
         quality_histogram=score_histogram([quality_score(text) for text in seen.texts]),
-        map=draw_map(sight, seen, drops, source or prompts),
+        map=draw_map(sight, seen, drops if isinstance(drops, Drops) else Drops.of(drops), source or prompts),
         notes=diversity_notes(metrics, histogram, None if shift is None else shift.metrics),
         wall_s=round(time.monotonic() - started, 3),
     )
     return diversity, shift
 
 
-def draw_map(sight: Sight, seen: Seen, drops: Sequence[Drop], source: PromptSet) -> tuple[Sample, ...]:
+def draw_map(sight: Sight, seen: Seen, drops: Drops, source: PromptSet) -> tuple[Sample, ...]:
     """The map of the first subsample and its reference, and of what was dropped."""
     prompts, reference = sight.prompts, sight.reference
-    gone = {drop.id for drop in drops} if source is prompts else set()
     rows = draw(len(prompts), sight.subsample, sight.seed)
+    ids = [prompts.ids[row] for row in rows]
+    gone = set(ids).intersection(row_id for row_id, *_ in drops.rows()) if source is prompts else set()
     return map_samples(
         seen,
         None
         if reference is None or seen.reference is None
         else [reference.texts[row] for row in draw(len(reference), len(seen.reference), seen.seed)],
-        kept=[place for place, row in enumerate(rows) if prompts.ids[row] not in gone],
+        kept=[place for place, row_id in enumerate(ids) if row_id not in gone],
         dropped=dropped_texts(source, drops),
         store=sight.store,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from curate.errors import PolicyError
 from curate.policy import Option
@@ -20,7 +20,7 @@ from curate.prompts.quality import garbage, length
 from curate.prompts.work import Gone
 
 Chain = Mapping[str, Mapping[str, Option]]
-FilterFunction = Callable[..., list[Gone]]
+FilterFunction = Callable[..., Iterable[Gone]]
 
 FILTERS: dict[str, FilterFunction] = {
     "license": license_filter,

@@ -22,9 +22,10 @@ from curate.prompts.kernels import (
     signatures,
     similar_pairs,
 )
-from curate.prompts.keys import first_places, keys_of
+from curate.prompts.keys import first_rows
 from curate.prompts.minhash import jaccard, shingles
 from curate.prompts.pairs import Refused
+from curate.prompts.rows import BATCH
 from curate.prompts.texts import Texts
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
@@ -45,23 +46,25 @@ ALIGNED_CHARACTERS = 800
 """Longer texts are compared by their letters and guarded parts alone; aligning their words costs too much."""
 
 
-def exact(work: Work) -> list[Gone]:
+def exact(work: Work) -> Iterator[Gone]:
     """Rows whose exact form (NFKC, casefold, no invisible characters or sentence punctuation) another row has."""
     import numpy as np
 
-    rank = work.rank()
-    keys = keys_of(each(work.engine, exact_form, (work.prompts.texts[row] for row in rank)))
-    first = first_places(keys)
-    drops = []
-    for place in np.flatnonzero((first != np.arange(len(first))) & (keys != keys_of([""])).any(axis=1)).tolist():
-        row, kept = rank[place], rank[first[place]]
-        same = work.prompts.texts[kept] == work.prompts.texts[row]
-        reason = "the same text" if same else "the same text after normalisation"
-        drops.append(Gone(row, reason, score=1.0, because_of=work.prompts.ids[kept]))
-    return drops
+    texts, ids = work.prompts.texts, work.prompts.ids
+    severities = np.frombuffer(work.severities(), dtype=np.uint8)
+    first = first_rows(each(work.engine, exact_form, texts), severities)
+    gone = np.flatnonzero(first != np.arange(len(first), dtype=first.dtype))
+    gone = gone[np.argsort(severities[gone], kind="stable")]
+    for start in range(0, len(gone), BATCH):
+        some = gone[start : start + BATCH]
+        for row, kept in zip(some.tolist(), first[some].tolist(), strict=True):
+            reason = "the same text" if texts[kept] == texts[row] else "the same text after normalisation"
+            yield Gone(row, reason, score=1.0, because_of=ids[kept])
 
 
-def near(work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True, wording: bool = True) -> list[Gone]:
+def near(
+    work: Work, *, jaccard_at_least: float = 0.3, number_guard: bool = True, wording: bool = True
+) -> Iterator[Gone]:
     """Rows that differ from a kept row in typing, courtesy, emoji, case or spacing only.
 
     Args:
@@ -168,7 +171,7 @@ def among(places: np.ndarray, count: int) -> np.ndarray:
     return found
 
 
-def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guard: bool = True) -> list[Gone]:
+def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guard: bool = True) -> Iterator[Gone]:
     """Rows whose vector has at least this cosine with that of a kept row.
 
     Args:
@@ -206,23 +209,23 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guar
     return drop_until_none(work, rank, find, judge)
 
 
-def contrasts_first(work: Work, forms: Sequence[str]) -> Sequence[int]:
+def contrasts_first(work: Work, forms: Texts) -> Sequence[int]:
     """The ranking with, of equal licenses, rows before others that have a twin with another number.
 
     Two prompts that differ in a number alone tell what the number does; a paraphrase of either goes before them.
     """
     import numpy as np
 
-    masks = keys_of(FIGURES.sub("0", form) for form in forms)
-    numbered = np.flatnonzero([FIGURES.search(form) is not None for form in forms])
-    masks = masks[numbered]
-    mask = first_places(masks)
-    whole = first_places(np.concatenate([masks, keys_of(forms[row] for row in numbered.tolist())], axis=1))
+    has_number = (FIGURES.search(form) is not None for form in forms)
+    numbered = np.flatnonzero(np.fromiter(has_number, dtype=bool, count=len(forms)))
+    some, alike = forms.take(numbered), np.zeros(len(numbered), dtype=np.uint8)
+    whole = first_rows(some, alike)
+    mask = first_rows((FIGURES.sub("0", form) for form in some), alike)
     different = np.bincount(mask[whole == np.arange(len(whole))], minlength=len(mask))
     has_twin = np.zeros(len(forms), dtype=bool)
     has_twin[numbered] = different[mask] > 1
-    severity = np.frombuffer(work.severities(), dtype=np.uint8)
-    return array("q", np.lexsort((~has_twin, severity)).tobytes())
+    order = np.frombuffer(work.severities(), dtype=np.uint8) * np.uint8(2) + ~has_twin
+    return array("q", np.argsort(order, kind="stable").tobytes())
 
 
 def drop_until_none(
@@ -230,7 +233,7 @@ def drop_until_none(
     rank: Sequence[int],
     find: Callable[[np.ndarray], Iterator[Chunk]],
     judge: Callable[[int, int, float], Reason | None],
-) -> list[Gone]:
+) -> Iterator[Gone]:
     """Search what is left again until nothing goes, so that a second run of the filter finds nothing either.
 
     Args:
@@ -243,7 +246,6 @@ def drop_until_none(
 
     refused = Refused(len(rank))
     places = np.arange(len(rank))
-    gone: list[Gone] = []
 
     def asked(first: int, second: int, similar: float) -> Reason | None:
         found = judge(rank[first], rank[second], similar)
@@ -262,7 +264,7 @@ def drop_until_none(
         more = keep_first(fresh(places), asked)
         refused.end_round()
         if not more:
-            return gone
+            return
         for later, (earlier, (reason, score)) in more.items():
-            gone.append(Gone(rank[later], reason, score=score, because_of=work.prompts.ids[rank[earlier]]))
+            yield Gone(rank[later], reason, score=score, because_of=work.prompts.ids[rank[earlier]])
         places = places[~among(np.fromiter(more, dtype=np.int64, count=len(more)), len(rank))[places]]

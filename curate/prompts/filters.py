@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from curate.gate import RowJudge
 from curate.policy import Option
 from curate.progress import Progress, silent
 from curate.prompts.chain import FILTERS, Chain, check_chain, covers
+from curate.prompts.drops import DropLog
 from curate.prompts.engines import LOCAL, Engine
-from curate.prompts.filters_on_parts import TOGETHER, WITH_VECTORS, groups_of, run_on_parts
+from curate.prompts.filters_on_parts import TOGETHER, WITH_VECTORS, Leaving, groups_of, run_on_parts
 from curate.prompts.promptset import PromptSet
-from curate.prompts.results import Drop, FilterCount, FilterReport
+from curate.prompts.results import FilterCount, FilterReport
 from curate.prompts.select import Method, Quota, select_to_budget
 from curate.prompts.store import VectorStore
 from curate.prompts.work import Gone, Work
@@ -65,9 +66,9 @@ def filter_prompts(
     skipped = [name for name in checked if any(note.startswith(f"{name}: skipped") for note in work.notes)]
     if budget is not None:
         before, options = len(work.prompts), {"rows": budget, "method": method, "quota": quota}
-        work, gone = without(work, "budget", select_to_budget(work, budget, method=method, quota=quota, seed=seed))
-        counts.append(FilterCount(name="budget", options=options, rows_in=before, dropped=len(gone)))
-        drops.extend(gone)
+        left_out = select_to_budget(work, budget, method=method, quota=quota, seed=seed)
+        work, dropped = without(work, "budget", left_out, drops)
+        counts.append(FilterCount(name="budget", options=options, rows_in=before, dropped=dropped))
     report = FilterReport(
         prompts_sha256=prompts.sha256,
         reference_sha256=reference.sha256 if reference is not None else "",
@@ -77,7 +78,7 @@ def filter_prompts(
         rows_unreadable=len(prompts.bad_lines),
         rows_kept=len(work.prompts),
         filters=tuple(counts),
-        drops=tuple(drops),
+        drops=drops.drops(),
         policy_sha256=policy_sha256,
         whole_chain=policy_chain is not None and covers(checked, policy_chain),
         skipped=tuple(skipped),
@@ -90,48 +91,49 @@ def filter_prompts(
     return work.prompts, report
 
 
-def run_all(work: Work, chain: Mapping[str, Mapping[str, Option]]) -> tuple[Work, list[FilterCount], list[Drop]]:
+def run_all(work: Work, chain: Mapping[str, Mapping[str, Option]]) -> tuple[Work, list[FilterCount], DropLog]:
     """Every filter in turn: the job for what is left, what each did, and what went."""
     counts: list[FilterCount] = []
-    drops: list[Drop] = []
+    drops = DropLog()
 
-    def ran(name: str, rows_in: int, gone: Sequence[Drop]) -> None:
-        counts.append(FilterCount(name=name, options=dict(chain[name]), rows_in=rows_in, dropped=len(gone)))
-        drops.extend(gone)
+    def ran(name: str, rows_in: int, dropped: int) -> None:
+        counts.append(FilterCount(name=name, options=dict(chain[name]), rows_in=rows_in, dropped=dropped))
 
     for group in groups_of(chain):
         if work.engine is not LOCAL and group.keys() <= TOGETHER | WITH_VECTORS and len(work.prompts):
             work.progress("filter", len(counts), len(chain), ", ".join(group))
-            work, found = run_group(work, group)
-            for name, (rows_in, gone) in found.items():
-                ran(name, rows_in, gone)
+            work, found = run_group(work, group, drops)
+            for name, (rows_in, dropped) in found.items():
+                ran(name, rows_in, dropped)
             continue
         for name, options in group.items():
             work.progress("filter", len(counts), len(chain), name)
             rows_in = len(work.prompts)
-            work, gone = run_filter(work, name, options)
-            ran(name, rows_in, gone)
+            work, dropped = run_filter(work, name, options, drops)
+            ran(name, rows_in, dropped)
     work.progress("filter", len(chain), len(chain))
     return work, counts, drops
 
 
-def run_filter(work: Work, name: str, options: Mapping[str, Option]) -> tuple[Work, list[Drop]]:
-    """One filter on all rows: the job for what is left, and what went."""
-    gone: list[Gone] = FILTERS[name](work, **options) if len(work.prompts) else []
+def run_filter(work: Work, name: str, options: Mapping[str, Option], drops: DropLog) -> tuple[Work, int]:
+    """One filter on all rows: the job for what is left, and how many went; ``drops`` hears of each."""
+    left, dropped = without(work, name, FILTERS[name](work, **options) if len(work.prompts) else (), drops)
     tell_counts(work, work.counts)
     work.counts.clear()
     work.made.clear()
-    return without(work, name, gone)
+    return left, dropped
 
 
-def run_group(work: Work, group: Mapping[str, Mapping[str, Option]]) -> tuple[Work, dict[str, tuple[int, list[Drop]]]]:
-    """Some row-wise filters on parts of the rows: the job for what is left, and of each the rows in and what went."""
-    found = run_on_parts(work, group)
+def run_group(
+    work: Work, group: Mapping[str, Mapping[str, Option]], drops: DropLog
+) -> tuple[Work, dict[str, tuple[int, int]]]:
+    """Some row-wise filters on parts of the rows: what is left, and of each the rows in and how many went."""
+    leaving, found = run_on_parts(work, group)
     for told in found.values():
         work.notes.extend(dict.fromkeys(told.notes))
         tell_counts(work, told.counts)
-    told_drops = {name: (told.rows_in, drops_of(work, name, told.gone)) for name, told in found.items()}
-    return left(work, [one for told in found.values() for one in told.gone]), told_drops
+        drops.extend(told.drops)
+    return leaving.left(), {name: (told.rows_in, told.dropped) for name, told in found.items()}
 
 
 def tell_counts(work: Work, counts: Mapping[str, int]) -> None:
@@ -139,31 +141,8 @@ def tell_counts(work: Work, counts: Mapping[str, int]) -> None:
     work.notes.extend(note.format(count) for note, count in counts.items())
 
 
-def without(work: Work, name: str, gone: Sequence[Gone]) -> tuple[Work, list[Drop]]:
-    """The job without some rows, and their drops."""
-    return left(work, gone), drops_of(work, name, gone)
-
-
-def drops_of(work: Work, name: str, gone: Sequence[Gone]) -> list[Drop]:
-    """The drops of some rows."""
-    return [
-        Drop(
-            id=work.prompts.ids[one.row],
-            filter=name,
-            reason=one.reason,
-            score=None if one.score is None else round(float(one.score), 4),
-            because_of=one.because_of,
-        )
-        for one in gone
-    ]
-
-
-def left(work: Work, gone: Sequence[Gone]) -> Work:
-    """The job without some rows."""
-    import numpy as np
-
-    if not gone:
-        return work
-    kept = np.ones(len(work.prompts), dtype=bool)
-    kept[[one.row for one in gone]] = False
-    return work.take(np.flatnonzero(kept))
+def without(work: Work, name: str, gone: Iterable[Gone], drops: DropLog) -> tuple[Work, int]:
+    """The job without some rows, and how many they are."""
+    leaving = Leaving(work)
+    dropped = leaving.drop(name, gone, drops)
+    return leaving.left(), dropped

@@ -7,7 +7,7 @@ vectors run alone, and their part brings the vectors of its texts along.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +15,7 @@ from curate.errors import RunError
 from curate.policy import Option
 from curate.progress import Progress, silent
 from curate.prompts.chain import FILTERS
+from curate.prompts.drops import DropLog, Row
 from curate.prompts.engines import ranges
 from curate.prompts.promptset import TEXT_COLUMNS, PromptSet
 from curate.prompts.results import EmbedderRef
@@ -31,12 +32,59 @@ Steps = Mapping[str, Mapping[str, Option]]
 
 
 class Told(NamedTuple):
-    """What one filter found on a part, or on all of them; row numbers are those of what the group was given."""
+    """What one filter found on a part; row numbers are those of what the group was given."""
 
     rows_in: int
     gone: list[Gone]
     notes: list[str]
     counts: Counter[str]
+
+
+@dataclass(eq=False)
+class Sum:
+    """What one filter found on all parts."""
+
+    rows_in: int = 0
+    dropped: int = 0
+    drops: DropLog = field(default_factory=DropLog)
+    notes: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+class Leaving:
+    """Which rows of a job go."""
+
+    def __init__(self, work: Work) -> None:
+        import numpy as np
+
+        self.work = work
+        self.kept = np.ones(len(work.prompts), dtype=bool)
+
+    def drop(self, name: str, gone: Iterable[Gone], drops: DropLog) -> int:
+        """Mark rows that a filter drops, and note why; how many they are."""
+        dropped = 0
+
+        def told() -> Iterator[Row]:
+            nonlocal dropped
+            for row, reason, score, because_of in gone:
+                self.kept[row] = False
+                dropped += 1
+                yield (
+                    self.work.prompts.ids[row],
+                    name,
+                    reason,
+                    None if score is None else round(float(score), 4),
+                    because_of,
+                )
+
+        drops.add(told())
+        return dropped
+
+    def left(self) -> Work:
+        """The job without them."""
+        import numpy as np
+
+        return self.work if self.kept.all() else self.work.take(np.flatnonzero(self.kept))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +130,8 @@ def groups_of(chain: Steps) -> Iterator[dict[str, Mapping[str, Option]]]:
         yield group
 
 
-def run_on_parts(work: Work, steps: Steps) -> dict[str, Told]:
-    """Run row-wise filters on parts of the rows; what they found, put together in the order of the rows."""
+def run_on_parts(work: Work, steps: Steps) -> tuple[Leaving, dict[str, Sum]]:
+    """Run row-wise filters on parts of the rows: which go, and what each found, in the order of the rows."""
     prompts = slim(work.prompts)
     reference = None if work.reference is None else slim(work.reference)
     vectors, known = vectors_for(work, steps)
@@ -94,16 +142,16 @@ def run_on_parts(work: Work, steps: Steps) -> dict[str, Told]:
         (piece.start, prompts.take(range(piece.start, piece.stop)), None if vectors is None else vectors[piece])
         for piece in rows
     )
-    sums = {name: Told(0, [], [], Counter()) for name in steps}
+    leaving, sums = Leaving(work), {name: Sum() for name in steps}
     for done, part in enumerate(work.engine.map(on_part, parts, shared=task), start=1):
         for name, told in part.items():
-            before = sums[name]
-            before.gone.extend(told.gone)
-            before.notes.extend(told.notes)
-            before.counts.update(told.counts)
-            sums[name] = before._replace(rows_in=before.rows_in + told.rows_in)
+            so_far = sums[name]
+            so_far.rows_in += told.rows_in
+            so_far.dropped += leaving.drop(name, told.gone, so_far.drops)
+            so_far.notes.extend(told.notes)
+            so_far.counts.update(told.counts)
         work.progress(next(iter(steps)), rows[done - 1].stop, len(prompts))
-    return sums
+    return leaving, sums
 
 
 def vectors_for(work: Work, steps: Steps) -> tuple[VectorRows | None, np.ndarray | None]:
@@ -138,7 +186,7 @@ def on_part(task: Task, start: int, prompts: PromptSet, vectors: np.ndarray | No
     rows = np.arange(start, start + len(prompts))
     found = {}
     for name, options in task.steps.items():
-        gone = FILTERS[name](work, **options) if len(work.prompts) else []
+        gone = list(FILTERS[name](work, **options)) if len(work.prompts) else []
         told = [one._replace(row=int(rows[one.row])) for one in gone]
         found[name] = Told(len(work.prompts), told, [*work.notes], Counter(work.counts))
         work.notes.clear()

@@ -227,7 +227,7 @@ def shares_of(keys: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def band_pairs(bits: int, keys: np.ndarray) -> np.ndarray:
-    """(pairs,) places that have the same key of one band: later place above, earlier place below ``bits``; ascending."""
+    """(pairs,) places of the same key of one band, ascending: the later place above ``bits``, the earlier below."""
     import numpy as np
 
     place = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Chunk = tuple["np.ndarray", "np.ndarray"]
-"""(pairs, 2) earlier and later places, ordered by the later, and (pairs,) how similar: all pairs of some later places."""
+"""All pairs of some later places: (pairs, 2) earlier and later place, ordered by the later; (pairs,) how similar."""
 PLACES_AT_ONCE = 16_384
 """Later places whose pairs are looked at together: some two million candidates where rows of one template abound."""
 

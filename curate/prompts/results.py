@@ -1,10 +1,12 @@
 """What the prompt wing leaves behind: metrics, drops, reports and the decision over a prompt set."""
 
+from collections.abc import Collection, Iterator
 from datetime import date
 from typing import ClassVar, Literal
 
-from curate.artifact import Artifact, Value
+from curate.artifact import Artifact, Value, canonical_json
 from curate.gate import ApprovedDataset, Finding, Verdict, refuse
+from curate.prompts.drops import Drops
 
 
 class Metric(Value):
@@ -25,17 +27,6 @@ class EmbedderRef(Value):
     name: str
     sha256: str
     dimensions: int
-
-
-class Drop(Value):
-    """Why one row went."""
-
-    id: str
-    filter: str
-    reason: str
-    score: float | None = None
-    because_of: str | None = None
-    """The row (or benchmark item) that made it superfluous, if one did."""
 
 
 class FilterCount(Value):
@@ -62,7 +53,7 @@ class FilterReport(Artifact):
     rows_unreadable: int = 0
     rows_kept: int
     filters: tuple[FilterCount, ...]
-    drops: tuple[Drop, ...]
+    drops: Drops
     """Every dropped row."""
     policy_sha256: str = ""
     whole_chain: bool = False
@@ -76,6 +67,16 @@ class FilterReport(Artifact):
     budget: int | None = None
     seed: int = 0
     wall_s: float | None = None
+
+    def pieces(self, *, without: Collection[str] = ()) -> Iterator[str]:
+        """The canonical form, the dropped rows a block at a time."""
+        others = self.model_copy(update={"drops": Drops()}).model_dump(mode="json", exclude=set(without))
+        start, mark, end = canonical_json(others).partition('\n  "drops": []')
+        yield start
+        if mark:
+            yield mark.removesuffix("[]")
+            yield from self.drops.canonical()
+        yield end
 
 
 class Sample(Value):

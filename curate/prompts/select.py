@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from curate.errors import PromptsError
@@ -25,7 +25,7 @@ MOST_PICKS = 20_000
 
 def select_to_budget(
     work: Work, budget: int, *, method: Method = "coverage", quota: Quota = "", seed: int = 0
-) -> list[Gone]:
+) -> Iterable[Gone]:
     """The rows that a budget leaves out.
 
     Args:
@@ -54,7 +54,7 @@ def select_to_budget(
         kept = select_rows(vectors, budget, reference=reference, groups=groups, seed=seed, progress=work.progress)
     inside = set(kept)
     reason = f"not among the {budget} selected by {method}" + (f" with a quota by {quota}" if quota else "")
-    return [Gone(row, reason) for row in range(len(work.prompts)) if row not in inside]
+    return (Gone(row, reason) for row in range(len(work.prompts)) if row not in inside)
 
 
 def quota_groups(work: Work, budget: int, quota: Quota, seed: int) -> Sequence[str] | None:

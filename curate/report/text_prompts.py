@@ -121,7 +121,7 @@ def filter_text(report: FilterReport, *, place: str = "", decision: PromptDecisi
     share = report.rows_kept / report.rows_read if report.rows_read else 0.0
     head = f"{place or 'prompts'}: {report.rows_read:,} rows read{unreadable}"
     lines = [f"{head}; {report.rows_kept:,} kept ({share:.1%})", "", *counts_text(report.filters)]
-    reasons = Counter((drop.filter, drop.reason.split(":")[0]) for drop in report.drops)
+    reasons = Counter((by, reason.split(":")[0]) for _, by, reason, *_ in report.drops.rows())
     if reasons:
         most = [(f"{count:,}", name, reason) for (name, reason), count in reasons.most_common(8)]
         lines += ["", *table(most, ["rows", "filter", "most frequent reasons"]).splitlines()]

@@ -6,7 +6,8 @@ from typing import Literal
 from curate.artifact import Value
 from curate.gate import Finding, Verdict, worst
 from curate.licenses.decision import Case, Decision, Lineage, LineageNode
-from curate.prompts.results import Drop, FilterReport, Metric, PromptDecision
+from curate.prompts.drops import Drop, drop_of
+from curate.prompts.results import FilterReport, Metric, PromptDecision
 from curate.report.measures import label, meaning, spelling
 from curate.report.numbers import ABSENT
 
@@ -163,10 +164,11 @@ def view_drops(report: FilterReport) -> tuple[Drop, ...]:
     """The first dropped rows of every filter, for people to judge the filters by."""
     taken: dict[str, int] = {}
     shown = []
-    for drop in report.drops:
-        taken[drop.filter] = taken.get(drop.filter, 0) + 1
-        if taken[drop.filter] <= DROPS_PER_FILTER:
-            shown.append(drop)
+    for row in report.drops.rows():
+        by = row[1]
+        taken[by] = taken.get(by, 0) + 1
+        if taken[by] <= DROPS_PER_FILTER:
+            shown.append(drop_of(row))
     return tuple(shown)
 
 

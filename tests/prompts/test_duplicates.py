@@ -44,7 +44,7 @@ def work_on(tmp_path: Path, texts: list[str]) -> Work:
     ],
 )
 def test_case_space_punctuation_and_invisible_letters_make_no_other_prompt(tmp_path: Path, other: str) -> None:
-    gone = exact(work_on(tmp_path, ["How do I poach an egg?", other]))
+    gone = list(exact(work_on(tmp_path, ["How do I poach an egg?", other])))
     assert [(one.row, one.because_of) for one in gone] == [(1, "r0")]
 
 
@@ -77,7 +77,7 @@ def test_typing_courtesy_emoji_and_lookalike_letters_are_near(tmp_path: Path, ot
 def test_another_number_negation_or_identifier_makes_another_prompt(tmp_path: Path, one: str, two: str) -> None:
     assert differ_in_guarded(one, two)
     work = work_on(tmp_path, [one, two])
-    assert exact(work) == near(work) == semantic(work, threshold=0.5) == []
+    assert list(exact(work)) == near(work) == semantic(work, threshold=0.5) == []
 
 
 def test_who_beat_whom_is_not_the_same_either_way(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_group_loses_all_but_one_and_names_the_one_that_stays(tmp_path: Path) 
 
 def test_prompts_on_one_topic_are_not_duplicates(tmp_path: Path) -> None:
     work = work_on(tmp_path, varied())
-    assert exact(work) == near(work) == []
+    assert list(exact(work)) == near(work) == []
 
 
 def test_typing_errors_are_told_from_other_words() -> None:

@@ -8,10 +8,10 @@ from curate.distillation.config import AttentionTerm, DistillConfig, FeatureTerm
 from curate.distillation.results import ExamPoint, Footprint, LossPoint, Quality, TrainingReport
 from curate.gate import Evidence, Finding, Verdict, settle
 from curate.licenses.decision import Case, Decision, Lineage, LineageLink, LineageNode, PolicyRef
+from curate.prompts.drops import Drop
 from curate.prompts.results import (
     Cluster,
     DiversityReport,
-    Drop,
     EmbedderRef,
     FilterCount,
     FilterReport,
