@@ -109,20 +109,27 @@ def cell_shares(vectors):
     }
 
 
+def pairs_within(vectors, threshold):
+    """(pairs, 2) all pairs at or above a threshold."""
+    from curate.prompts.clusters import similar_pairs
+
+    found = [pairs for pairs, _ in similar_pairs(vectors, threshold)]
+    return np.concatenate(found) if found else np.zeros((0, 2), dtype=np.int64)
+
+
 def search_shares(vectors, threshold=0.92):
     """One search of the whole against one in shares: each row joins the two nearest of rows ÷ ``SHARE`` centers."""
-    from curate.prompts.clusters import similar_pairs
     from curate.prompts.neighbors import find_centers, top_neighbors
 
     rows = len(vectors)
     started = process_time()
-    pairs, _ = similar_pairs(vectors, threshold)
+    pairs = pairs_within(vectors, threshold)
     whole, started = process_time() - started, process_time()
     joined = top_neighbors(vectors, find_centers(vectors, round(rows / SHARE)), 2)[1]
     shares = [np.flatnonzero((joined == share).any(axis=1)) for share in np.unique(joined)]
     found = [np.zeros(0, dtype=np.int64)]
     for share in shares:
-        inside, _ = similar_pairs(vectors[share], threshold)
+        inside = pairs_within(vectors[share], threshold)
         found.append(share[inside[:, 0]] * rows + share[inside[:, 1]])
     took = process_time() - started
     known = np.isin(pairs[:, 0] * rows + pairs[:, 1], np.concatenate(found))

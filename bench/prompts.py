@@ -38,7 +38,7 @@ def semantic_ours(texts):
 
     prompts = as_prompts(texts)
     started = clock()
-    gone = semantic(Work(prompts), threshold=THRESHOLD, number_guard=False)
+    gone = list(semantic(Work(prompts), threshold=THRESHOLD, number_guard=False))
     took = clock() - started
     dropped = {one.row for one in gone}
     return took, [row for row in range(len(texts)) if row not in dropped]
@@ -91,8 +91,7 @@ def minhash_part(which, count):
         from curate.prompts.minhash import likely_pairs, signatures
 
         signed = signatures(forms)
-        pairs, _ = likely_pairs(signed, 0.6)
-        found = set(pairs.max(axis=1).tolist())
+        found = {later for pairs, _ in likely_pairs(signed, 0.6) for later in pairs[:, 1].tolist()}
     else:
         from datasketch import MinHash, MinHashLSH
 

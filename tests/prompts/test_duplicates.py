@@ -59,7 +59,7 @@ def test_case_space_punctuation_and_invisible_letters_make_no_other_prompt(tmp_p
     ],
 )
 def test_typing_courtesy_emoji_and_lookalike_letters_are_near(tmp_path: Path, other: str) -> None:
-    gone = near(work_on(tmp_path, ["How do I poach an egg?", other, "What is a fjord?"]))
+    gone = list(near(work_on(tmp_path, ["How do I poach an egg?", other, "What is a fjord?"])))
     assert [(one.row, one.because_of) for one in gone] == [(1, "r0")]
 
 
@@ -77,12 +77,12 @@ def test_typing_courtesy_emoji_and_lookalike_letters_are_near(tmp_path: Path, ot
 def test_another_number_negation_or_identifier_makes_another_prompt(tmp_path: Path, one: str, two: str) -> None:
     assert differ_in_guarded(one, two)
     work = work_on(tmp_path, [one, two])
-    assert list(exact(work)) == near(work) == semantic(work, threshold=0.5) == []
+    assert list(exact(work)) == list(near(work)) == list(semantic(work, threshold=0.5)) == []
 
 
 def test_who_beat_whom_is_not_the_same_either_way(tmp_path: Path) -> None:
     work = work_on(tmp_path, ["Harvard defeated Yale in the final", "Yale defeated Harvard in the final"])
-    assert near(work) == semantic(work) == []
+    assert list(near(work)) == list(semantic(work)) == []
 
 
 def test_the_row_with_the_allowed_license_stays(tmp_path: Path) -> None:
@@ -96,14 +96,14 @@ def test_the_row_with_the_allowed_license_stays(tmp_path: Path) -> None:
 
 def test_a_group_loses_all_but_one_and_names_the_one_that_stays(tmp_path: Path) -> None:
     texts = ["tune a ukulele today"] * 5
-    gone = near(work_on(tmp_path, texts))
+    gone = list(near(work_on(tmp_path, texts)))
     assert [one.row for one in gone] == [1, 2, 3, 4]
     assert {one.because_of for one in gone} == {"r0"}
 
 
 def test_prompts_on_one_topic_are_not_duplicates(tmp_path: Path) -> None:
     work = work_on(tmp_path, varied())
-    assert list(exact(work)) == near(work) == []
+    assert list(exact(work)) == list(near(work)) == []
 
 
 def test_typing_errors_are_told_from_other_words() -> None:
