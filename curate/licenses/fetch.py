@@ -115,7 +115,7 @@ def _write_card(ref: ModelRef, raw: RawCard, folder: Path) -> FetchedCard:
     """Write a card with the files beside it, in the layout of ``--cards``; a card that is empty is an empty file."""
     below = f"{ref.kind}s/{ref.name.replace('/', '__')}"
     place = folder / below
-    contents = {"README.md": raw.content, **{name: text.encode("utf-8") for name, text in raw.files.items()}}
+    contents = {"README.md": raw.content, **raw.beside}
     files = []
     for name, content in sorted(contents.items()):
         if "/" in name or "\\" in name or name.startswith("."):
