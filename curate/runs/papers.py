@@ -19,13 +19,26 @@ from curate.runs.workshop import Workshop
 Kind = TypeVar("Kind", bound=Artifact)
 
 
+def withdraw_student_papers(shop: Workshop) -> None:
+    """Take back what an earlier attempt laid beside a student that is about to be taught anew."""
+    shop.trail.set_aside("papers")
+    _remove_papers(shop.root / "student")
+
+
+def _remove_papers(folder: Path) -> None:
+    """Card, NOTICE and publishers' texts of an earlier attempt."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    for name in ("README.md", "NOTICE"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_student_papers(
     shop: Workshop, decision: Decision, approval: PromptDecision, training: TrainingReport
 ) -> None:
     """Lay the model card, publishers' license texts and, where there are duties, a NOTICE into the student's folder."""
     with shop.trail.step("papers") as step:
         folder = shop.root / "student"
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        _remove_papers(folder)
         texts, contents = pass_on(shop.cards.read.values() if shop.cards else (), decision, catalogue_for(shop.policy))
         for name, content in contents.items():
             with atomic_file(folder / name) as stream:

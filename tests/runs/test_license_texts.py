@@ -92,3 +92,27 @@ def test_a_text_that_is_gone_from_beside_the_teacher_goes_from_the_student_when_
     assert not (licensed / "student" / PATH).exists()
     assert "STILL OPEN" in (licensed / "student" / "NOTICE").read_text()
     assert verify_run(licensed).finished
+
+
+def broken_on_the_way(monkeypatch, finished, *assignments):
+    """A finished run that goes on, with an error in its training."""
+    from curate.errors import RunError
+    from curate.runs import distill_steps
+
+    def breaks(*args, **options):
+        raise RunError("broken")
+
+    monkeypatch.setattr(distill_steps, "_teach", breaks)
+    with pytest.raises(RunError, match="broken"):
+        run_example("run.yaml", finished.parent, *QUICK, *assignments, resume=finished)
+
+
+def test_a_run_that_goes_on_under_other_settings_and_breaks_in_training_is_whole(finished, monkeypatch):
+    broken_on_the_way(monkeypatch, finished, "distill.max_steps=3")
+    assert verify_run(finished).status == "failed"
+
+
+def test_a_run_whose_weights_are_gone_and_that_breaks_in_training_is_whole(finished, monkeypatch):
+    (finished / "student" / "model.safetensors").unlink()
+    broken_on_the_way(monkeypatch, finished)
+    assert verify_run(finished).status == "failed"
