@@ -123,7 +123,7 @@ def _student(root: Path) -> dict[str, Any]:
             "license": config.student.license,
             "base": config.student.base,
             "sha256": TrainingReport.read(made).student_sha256 if made.is_file() else "",
-        }
+        },
     }
 
 

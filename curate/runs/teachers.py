@@ -74,7 +74,7 @@ def judge_together(tickets: Sequence[tuple[ApprovedTeacher, Path]], policy: Poli
     Raises:
         Denied, NeedsReview: each may teach, but a student cannot keep the duties of all.
         TamperedError: a ticket's decision is not what it was made from.
-        ConfigError: they were made for different cases or under different policies, or under another than the one given.
+        ConfigError: they were made for different cases or under different policies, or not under the one given.
     """
     decisions = []
     for ticket, root in tickets:
@@ -82,7 +82,7 @@ def judge_together(tickets: Sequence[tuple[ApprovedTeacher, Path]], policy: Poli
         decisions.append(Decision.read(root / ticket.decision_path))
         if policy is not None and ticket.policy_sha256 != policy.digest():
             raise ConfigError(
-                f"{root / ticket.decision_path}: made under another policy than {policy.name}, sha256 {policy.digest()}",
+                f"{root / ticket.decision_path}: made under another policy than {policy.name}, {policy.digest()}",
                 hint="make every ticket under it: curate check-license REF -p FILE --ticket",
             )
     united = unite(decisions, policy)
@@ -90,8 +90,8 @@ def judge_together(tickets: Sequence[tuple[ApprovedTeacher, Path]], policy: Poli
         refuse(united.ref, united.verdict, united.findings)
     except (Denied, NeedsReview) as refusal:
         # each may teach by itself, so what is left is a clash
-        hint = f"choose other teachers, or waive it in a policy (subject {united.ref!r}), make the tickets under it, give -p"
-        raise type(refusal)(refusal.message, hint=hint) from refusal
+        waive = f"waive it in a policy (subject {united.ref!r}), make the tickets under it, give -p"
+        raise type(refusal)(refusal.message, hint=f"choose other teachers, or {waive}") from refusal
     return united
 
 

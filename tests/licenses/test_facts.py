@@ -64,7 +64,7 @@ def test_what_was_read_of_a_name_and_recalled_of_its_like_is_told_once_as_read(g
     catalogue = load_catalogue()
     read = [(known, pattern) for known in catalogue.known[group] if known.confidence == "high" for pattern in known.ids]
     assert len(read) > 10
-    for known, pattern in read:
+    for _known, pattern in read:
         found = catalogue.lookup(group, pattern.replace("*", "x") if "/" in pattern else pattern.replace("*", ""))
         told = [(one.licenses, one.made_with, one.basis) for one in found]
         assert len(told) == len(set(told)), pattern

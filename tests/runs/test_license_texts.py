@@ -85,7 +85,12 @@ def test_a_text_that_is_gone_from_beside_the_teacher_goes_from_the_student_when_
     (teacher / "LICENSE").rename(aside)
     try:
         run_example(
-            "run.yaml", licensed.parent, *QUICK, "baseline=false", f"teacher={json.dumps(str(teacher))}", resume=licensed
+            "run.yaml",
+            licensed.parent,
+            *QUICK,
+            "baseline=false",
+            f"teacher={json.dumps(str(teacher))}",
+            resume=licensed,
         )
     finally:
         aside.rename(teacher / "LICENSE")
