@@ -119,7 +119,7 @@ def _write_card(ref: ModelRef, raw: RawCard, folder: Path) -> FetchedCard:
     files = []
     for name, content in sorted(contents.items()):
         if "/" in name or "\\" in name or name.startswith("."):
-            raise CardError(f"{ref}: a file of the name {name!r} is not written")
+            raise CardError(f"{ref}: a file of the name {name!r} is not written", hint="leave this repository out")
         with atomic_file(place / name) as stream:
             stream.write(content)
         files.append(FetchedFile(name=name, sha256=sha256_file(place / name)))

@@ -10,6 +10,7 @@ from curate.artifact import Artifact, Value
 from curate.licenses.beside import license_files
 from curate.licenses.card import RawCard, parse_card
 from curate.licenses.decision import Decision, Duty, LineageNode
+from curate.licenses.expression import read_expression
 from curate.licenses.facts import Catalogue
 from curate.licenses.names import ModelRef, safe_name
 
@@ -131,8 +132,9 @@ def _owed(decision: Decision, catalogue: Catalogue) -> list[tuple[Duty, tuple[st
 
 
 def _licenses(node: LineageNode, catalogue: Catalogue) -> set[str]:
-    """Catalogue ids of what a member claims to be under."""
-    return {facts.id for name in node.license.split(", ") if name for facts in catalogue.find(name)}
+    """Catalogue ids of what a member claims to be under; of alternatives, all."""
+    stated = [read_expression(part, catalogue) for part in node.license.split(", ") if part]
+    return {facts.id for choices in stated for choice in choices for named in choice for facts in named.facts}
 
 
 def _is_of(node: LineageNode, card: RawCard) -> bool:
@@ -165,8 +167,11 @@ def _free_path(ref: ModelRef, name: str, taken: Iterable[str]) -> str:
     whose = safe_name(Path(ref.name).name if ref.folder else str(ref))[:LONGEST_PART]
     stem = f"{whose}-{safe_name(name)[:LONGEST_PART]}"
     used = {path.lower() for path in taken}
-    tries = (f"{FOLDER}/{number or ''}{'-' if number else ''}{stem}" for number in range(len(used) + 1))
-    return next(path for path in tries if path.lower() not in used)
+    path, number = f"{FOLDER}/{stem}", 1
+    while path.lower() in used:
+        number += 1
+        path = f"{FOLDER}/{number}-{stem}"
+    return path
 
 
 def _kept(duty: Duty, owners: tuple[str, ...], texts: Sequence[PassedText]) -> TextDuty:

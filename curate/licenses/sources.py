@@ -142,7 +142,7 @@ def read_folder(folder: Path, *, where: str, revision: str = "") -> RawCard | No
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise CardError(f"{path}: cannot be read: {error.strerror}") from error
+        raise CardError(f"{path}: cannot be read: {error.strerror}", hint="check its permissions") from error
     return _with_files(RawCard(f"{where}/README.md", content, revision), folder)
 
 

@@ -5,7 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from curate import __version__
-from curate.artifact import atomic_file, sha256_file
+from curate.artifact import atomic_file, sha256_file, sha256_text
 from curate.licenses.card import RawCard
 from curate.licenses.card_index import CardIndex, FetchedCard, FetchedFile
 from curate.licenses.names import ModelRef, is_repo_id, safe_name
@@ -48,9 +48,11 @@ class KeptCards:
 
 
 def place_of(ref: ModelRef) -> str:
-    """Where a card is kept, below the folder of cards."""
+    """Where a card is kept, below the folder of cards; two folders of one name, such as ``final``, lie apart."""
     kind = "datasets" if ref.kind == "dataset" else "models"
-    return f"{kind}/{safe_name(Path(ref.name).name if ref.folder else ref.name)}"
+    if ref.folder:
+        return f"{kind}/{safe_name(Path(ref.name).name)}-{sha256_text(ref.name)[:8]}"
+    return f"{kind}/{safe_name(ref.name)}"
 
 
 def _write(path: Path, content: bytes) -> Path:

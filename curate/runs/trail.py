@@ -256,7 +256,7 @@ def read_lines(text: str, *, where: Path) -> list[LedgerLine]:
         try:
             lines.append(LedgerLine.model_validate_json(line))
         except ValueError as error:
-            raise InputError(f"{where}:{number}: not a ledger line") from error
+            raise InputError(f"{where}:{number}: not a ledger line", hint="start a run anew") from error
     return lines
 
 

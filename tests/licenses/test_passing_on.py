@@ -198,3 +198,26 @@ def test_a_card_other_than_the_one_decided_on_adds_no_text(tmp_path):
     texts, contents = pass_on(kept.read.values(), decision, load_catalogue())
     assert contents == {}
     assert not duty_of(texts).kept
+
+
+def test_cards_of_two_folders_of_one_name_are_kept_apart_and_so_are_their_texts(tmp_path):
+    for name in ("one", "two"):
+        place = tmp_path / name / "final"
+        place.mkdir(parents=True)
+        (place / "README.md").write_text(CARD + name)
+        (place / "LICENSE").write_bytes(f"Copyright 2020 {name}\n\n".encode() + APACHE)
+    kept = KeptCards(ModelFolder())
+    teacher, base = (str(tmp_path / name / "final") for name in ("one", "two"))
+    case = Case(student_base=base)
+    decision = check_license(teacher, policy=load_policy("default"), source=kept, case=case, today=TODAY)
+    written = kept.write(tmp_path / "cards", today=TODAY)
+    assert len({path for path in written if path.name == "README.md"}) == 2
+    texts, contents = pass_on(kept.read.values(), decision, load_catalogue())
+    assert set(contents) == {"licenses/final-LICENSE", "licenses/2-final-LICENSE"}
+    assert duty_of(texts).kept
+
+
+def test_a_base_that_names_its_license_as_an_alternative_is_owed_its_text_too(tmp_path):
+    lay(tmp_path, "a/child", CHILD, LICENSE=b"Copyright 2020 A. Child\n\n" + APACHE)
+    lay(tmp_path, "a/base", "---\nlicense: MIT OR Apache-2.0\n---\n# a base\n")
+    assert duty_of(passed(CardFolder(tmp_path), "a/child")[0]).missing == ("a/base",)
