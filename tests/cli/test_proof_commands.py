@@ -117,3 +117,8 @@ def test_a_missing_file_is_told_before_a_missing_extra(command, tmp_path, monkey
     assert "gone.jsonl: no such file" in capsys.readouterr().err
     assert run_command(["-q", "compare", "here.jsonl", "here.jsonl"]) == 6
     assert "numpy is not installed" in capsys.readouterr().err
+
+
+def test_a_policy_that_recheck_does_not_know_is_a_usage_error_as_everywhere(folder, capsys):
+    assert run_command(["recheck", str(folder), *CARDS, "-p", "defalt"]) == 2
+    assert "no policy called 'defalt'" in capsys.readouterr().err
