@@ -98,6 +98,9 @@ class TamperedError(CurateError):
 
     exit_code = 7
 
+    def __init__(self, message: str, *, hint: str = "restore it from a copy that verifies, or make it anew") -> None:
+        super().__init__(message, hint=hint)
+
 
 class RunError(CurateError):
     """The run broke on the way; what was written before is whole."""

@@ -68,11 +68,12 @@ def _analyses(names: tuple[str, str], given: dict[str, Any], *, quiet: bool) -> 
 
     read = [read_analysis(Path(name)) for name in names]
     policy = load_policy(given["policy_name"])
+    if unread := [name for name, analysis in zip(names, read, strict=True) if analysis is None]:
+        needed(*unread, given["reference"])
     store = None
     found = []
     for name, analysis in zip(names, read, strict=True):
         if analysis is None:
-            needed()
             from curate.prompts.report_card import examine_prompts
 
             store = store or open_store(given["embedder"] or policy.prompts.embedder)

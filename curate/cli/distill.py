@@ -1,11 +1,17 @@
 """``curate distill``: teach a student, given the tickets of both gates."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from curate.cli.options import format_option
+from curate.cli.options import format_option, harmless, known_policy
 from curate.cli.progress import Reporter
+
+if TYPE_CHECKING:
+    from curate.gate import ApprovedTeacher
 
 FilePath = click.Path(path_type=Path)
 
@@ -21,6 +27,13 @@ FilePath = click.Path(path_type=Path)
     help="The license gate's ticket; once for each of several teachers.",
 )
 @click.option("--dataset", type=FilePath, required=True, help="The prompt gate's ticket.")
+@click.option(
+    "-p",
+    "--policy",
+    "policy_name",
+    callback=known_policy,
+    help="The policy that the tickets of several teachers were made under: its waivers hold for duties that clash.",
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Set one field, dotted; may be repeated.")
 @click.option("--resume", type=FilePath, help="Go on from what a broken call left in this folder.")
 @click.option("-o", "--out", type=FilePath, help="Folder for the student, the answers and training.json.")
@@ -31,6 +44,7 @@ def distill(
     config: Path,
     teachers: tuple[Path, ...],
     dataset: Path,
+    policy_name: str | None,
     overrides: tuple[str, ...],
     resume: Path | None,
     out: Path | None,
@@ -55,9 +69,9 @@ def distill(
     tickets = [(ApprovedTeacher.read_ticket(path), path.parent) for path in teachers]
     dataset_ticket = ApprovedDataset.read_ticket(dataset)
     if len(tickets) > 1:
-        from curate.runs.teachers import judge_together
-
-        judge_together(tickets)
+        _hold_together(tickets, policy_name, folder)
+    elif policy_name is not None:
+        raise click.UsageError("--policy is for several --teacher; the ticket of one was made under its own")
     from curate.errors import MissingExtra
 
     try:
@@ -85,3 +99,15 @@ def distill(
     from curate.report.text_training import training_text
 
     click.echo(f"{training_text(report)}\n\nstudent: {folder / 'student'}")
+
+
+def _hold_together(tickets: list[tuple[ApprovedTeacher, Path]], policy_name: str | None, folder: Path) -> None:
+    """What several teachers come to together, recorded beside the student; what was waived is said aloud."""
+    from curate.policy import load_policy
+    from curate.runs.teachers import TOGETHER, judge_together
+
+    united = judge_together(tickets, load_policy(policy_name) if policy_name else None)
+    united.write(folder / TOGETHER)
+    for one in united.findings:
+        if one.waived_by:
+            click.echo(f"curate: {harmless(f'waived: {one.rule}: {one.message} ({one.waived_by})')}", err=True)

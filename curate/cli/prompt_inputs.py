@@ -56,10 +56,20 @@ def parse_value(value: str) -> Option:
     return value.split("|") if "|" in value else value
 
 
-def needed() -> None:
-    """Say at once which extra is missing, not in the middle."""
+def needed(*places: str | None) -> None:
+    """Say at once what is missing, not in the middle: first the files that are read, then the extra that reads them.
+
+    Raises:
+        PromptsError: one of the places is no file and no folder with prompt files.
+        MissingExtra: a package is not installed.
+    """
     import importlib.util
 
+    from curate.prompts.reading import find_files
+
+    for place in places:
+        if place and not place.startswith("hf:"):
+            find_files(Path(place))
     for package in ("numpy", "pyarrow", "tokenizers"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtra(package, "prompts")

@@ -76,7 +76,7 @@ def analyze_prompts(
     from curate.policy import load_policy
 
     policy = load_policy(policy_name)
-    needed()
+    needed(file, reference)
     with Reporter(quiet=is_quiet(settings)) as progress, open_engine(engine, workers) as at_work:
         prompts, known = read_both(file, reference, column, strict, progress)
         from curate.prompts.report_card import examine_prompts
@@ -161,7 +161,7 @@ def filter_prompts(settings: dict[str, Any] | None, /, **given: Any) -> int:  # 
         raise click.UsageError("--select and --quota need --budget N")
     chosen = chain_from(given["filters"])
     policy = load_policy(given["policy_name"])
-    needed()
+    needed(given["file"], given["reference"], *given["benchmarks"])
     quiet = is_quiet(settings)
     with Reporter(quiet=quiet) as progress, open_engine(given["engine"], given["workers"]) as engine:
         prompts, known = read_both(given["file"], given["reference"], given["column"], given["strict"], progress)

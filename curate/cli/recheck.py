@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from curate.cli.options import cards_option, emit, format_option, offline_option, output_option, today
+from curate.cli.options import cards_option, emit, format_option, known_policy, offline_option, output_option, today
 
 if TYPE_CHECKING:
     from curate.runs.recheck import Recheck
@@ -19,7 +19,7 @@ DIGEST_CHARS = 64
     "-p",
     "--policy",
     "policy_name",
-    default="",
+    callback=known_policy,
     help="Today's policy, a name or a file; by default the one the decision names, if it ships with curate.",
 )
 @cards_option
@@ -27,7 +27,7 @@ DIGEST_CHARS = 64
 @format_option()
 @output_option
 def recheck(
-    place: Path, policy_name: str, cards: tuple[Path, ...], offline: bool, form: str, output: Path | None
+    place: Path, policy_name: str | None, cards: tuple[Path, ...], offline: bool, form: str, output: Path | None
 ) -> int:
     """Judge a run's or a ticket's teacher again, with today's cards, policy and catalogue, and say what changed.
 

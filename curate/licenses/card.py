@@ -47,6 +47,14 @@ class RawCard:
     """``auto`` or ``manual`` where the hub hands files only to those who accepted terms; empty elsewhere."""
     withheld: bool = False
     """Some file was not handed out: what is here is what the hub tells in the open."""
+    originals: Mapping[str, bytes] = field(default_factory=dict)
+    """Of the license files, those that may be passed on: whole, byte for byte, and no link that leads elsewhere."""
+
+    @property
+    def beside(self) -> dict[str, bytes]:
+        """The files beside the card as bytes: as they are where that is known, else as they were read."""
+        read = {name: text.encode("utf-8", "surrogatepass") for name, text in self.files.items()}
+        return {**read, **self.originals}
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,8 @@ class Catalogue:
 
     def lookup(self, group: str, name: str) -> tuple[Known, ...]:
         """What is known of a model or data set by its id: the closest owner's entry, then all that its name betrays."""
-        return self.indexes[group].find(name.lower())
+        found = self.indexes[group].find(name.lower())
+        return found if len(found) < 2 else _once(found)
 
     @cached_property
     def words(self) -> dict[str, tuple[Word, ...]]:
@@ -213,6 +214,16 @@ def _longer(word: str, names: list[str]) -> tuple[str, ...]:
     """Of sorted names, those that begin with a word and go on."""
     at = bisect_right(names, word)
     return tuple(takewhile(lambda name: name.startswith(word), names[at:]))
+
+
+def _once(found: tuple[Known, ...]) -> tuple[Known, ...]:
+    """Entries without the recalled half of one whose read half is among them: they say the same."""
+    told: dict[tuple[object, ...], Known] = {}
+    for known in found:
+        key = (known.licenses, known.made_with, known.basis, known.only_unread, known.read_on)
+        if key not in told or known.confidence == "high":
+            told[key] = known
+    return tuple(told.values())
 
 
 def _halves(known: Known) -> tuple[Known, ...]:

@@ -115,11 +115,11 @@ def _write_card(ref: ModelRef, raw: RawCard, folder: Path) -> FetchedCard:
     """Write a card with the files beside it, in the layout of ``--cards``; a card that is empty is an empty file."""
     below = f"{ref.kind}s/{ref.name.replace('/', '__')}"
     place = folder / below
-    contents = {"README.md": raw.content, **{name: text.encode("utf-8") for name, text in raw.files.items()}}
+    contents = {"README.md": raw.content, **raw.beside}
     files = []
     for name, content in sorted(contents.items()):
         if "/" in name or "\\" in name or name.startswith("."):
-            raise CardError(f"{ref}: a file of the name {name!r} is not written")
+            raise CardError(f"{ref}: a file of the name {name!r} is not written", hint="leave this repository out")
         with atomic_file(place / name) as stream:
             stream.write(content)
         files.append(FetchedFile(name=name, sha256=sha256_file(place / name)))

@@ -12,7 +12,7 @@ import yaml
 from curate.errors import HubUnreachable, ModelNotFound
 from curate.licenses.card import MAX_BYTES, RawCard
 from curate.licenses.names import ModelRef, is_repo_id
-from curate.licenses.sources import BESIDE, MAX_BESIDE_BYTES, is_license_file
+from curate.licenses.sources import BESIDE, MAX_BESIDE_BYTES, is_license_file, originals_in
 
 TIMEOUT_S = 15.0
 TRIES = 4
@@ -85,7 +85,7 @@ class Hub:
         texts = {name: text.decode("utf-8", "replace") for name, text in files.items()}
         tags = tuple(str(tag) for tag in info.tags or ())
         gated = "" if not info.gated else "auto" if info.gated == "auto" else "manual"
-        return RawCard(where, content, commit, texts, tags, gated, withheld)
+        return RawCard(where, content, commit, texts, tags, gated, withheld, originals_in(files))
 
     def _info(self, ref: ModelRef) -> Any:  # noqa: ANN401 – huggingface_hub's ModelInfo or DatasetInfo
         """What the hub says of a repository, checked to be whole."""

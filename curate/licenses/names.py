@@ -88,3 +88,8 @@ class ModelRef:
     def __str__(self) -> str:
         """As reports print it."""
         return {"model": "", "dataset": "dataset:", "api": "api:"}[self.kind] + self.name
+
+
+def safe_name(name: str) -> str:
+    """A file name for an id: ``owner/name`` as ``owner__name``, nothing that leads elsewhere."""
+    return re.sub(r"[^\w.-]", "_", name.replace("/", "__"), flags=re.ASCII).lstrip(".")[:150] or "unnamed"

@@ -40,7 +40,7 @@ class _Gathered:
         """Take an id, or refuse it: given twice, or ours without saying that it is replaced."""
         key = f"{kind}:{name}"
         if key in self.places:
-            raise PolicyError(f"{place}: {name!r} was already given at {self.places[key]}")
+            raise PolicyError(f"{place}: {name!r} was already given at {self.places[key]}", hint="keep one of the two")
         if is_shipped and not replaces:
             raise PolicyError(
                 f"{place}: {name!r} ships with curate", hint="give it another id, or say replaces: true in the entry"
@@ -176,7 +176,7 @@ def _replaces(entry: dict[str, Any], place: str) -> bool:
     """Whether the entry says that it stands instead of ours."""
     value = entry.pop("replaces", False)
     if not isinstance(value, bool):
-        raise PolicyError(f"{place}: replaces is true or false")
+        raise PolicyError(f"{place}: replaces is true or false", hint=HINT)
     return value
 
 

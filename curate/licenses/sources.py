@@ -1,6 +1,6 @@
 """Where cards come from: a folder of cards, a model's own folder, the hub. The only door to the network is ``hub``."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 INDEX_NAME = "index.json"
 BESIDE = ("adapter_config.json", "config.json")
 MAX_BESIDE_BYTES = 1 << 18
+MAX_ORIGINALS = 8
+"""License files of one card that are kept byte for byte."""
 LICENSE_FILES = ("license", "licence", "copying", "use_policy", "notice")
 
 
@@ -88,7 +90,7 @@ class ModelFolder:
         folder = Path(ref.name)
         if not folder.is_dir():
             raise ModelNotFound(f"{folder}: no such folder", hint="check the path, or give owner/name")
-        return read_folder(folder, where=folder.name or str(folder)) or RawCard(str(folder), b"", files=_beside(folder))
+        return read_folder(folder, where=folder.name or str(folder)) or _with_files(RawCard(str(folder), b""), folder)
 
 
 EMBEDDED = ModelRef("model", "embedded")
@@ -140,19 +142,43 @@ def read_folder(folder: Path, *, where: str, revision: str = "") -> RawCard | No
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise CardError(f"{path}: cannot be read: {error.strerror}") from error
-    return RawCard(f"{where}/README.md", content, revision, _beside(folder))
+        raise CardError(f"{path}: cannot be read: {error.strerror}", hint="check its permissions") from error
+    return _with_files(RawCard(f"{where}/README.md", content, revision), folder)
 
 
-def _beside(folder: Path) -> dict[str, str]:
-    """License and configuration files beside a card, each bounded; links that lead out of a plain file are skipped."""
-    texts: dict[str, str] = {}
+def _with_files(card: RawCard, folder: Path) -> RawCard:
+    """The card with the license and configuration files beside it, each bounded.
+
+    A link is read, for it can only make stricter, but what it leads to is not the publisher's to pass on.
+    """
+    contents: dict[str, bytes] = {}
+    linked = set()
     for path in sorted(folder.iterdir())[:2000]:
         name = path.name.lower()
         if (name in BESIDE or is_license_file(name)) and path.is_file():
+            if path.is_symlink() and not _is_cached(path):
+                linked.add(path.name)
             with path.open("rb") as stream:
-                texts[path.name] = stream.read(MAX_BESIDE_BYTES).decode("utf-8", "replace")
-    return texts
+                contents[path.name] = stream.read(MAX_BESIDE_BYTES)
+    texts = {name: content.decode("utf-8", "replace") for name, content in contents.items()}
+    own = {name: content for name, content in contents.items() if name not in linked}
+    return replace(card, files=texts, originals=originals_in(own))
+
+
+def _is_cached(path: Path) -> bool:
+    """Whether a link is one that the hub's client made: from a snapshot to a blob of the same repository."""
+    repository = path.parent.resolve().parent.parent
+    return path.parent.resolve().parent.name == "snapshots" and path.resolve().parent == repository / "blobs"
+
+
+def originals_in(contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Of files as they were read up to the bound, the license files that were read whole."""
+    whole = {
+        name: content
+        for name, content in contents.items()
+        if is_license_file(name) and content.strip() and len(content) < MAX_BESIDE_BYTES
+    }
+    return dict(list(whole.items())[:MAX_ORIGINALS])
 
 
 def is_license_file(name: str) -> bool:

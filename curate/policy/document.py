@@ -75,7 +75,7 @@ def read_policy(path: Path) -> Policy:
     if not isinstance(payload, dict):
         raise PolicyError(f"{path}: not a policy: a mapping is expected", hint="compare with policies/default.yaml")
     if "kind" in payload:
-        raise PolicyError(f"{path}: kind: is set by curate, not in the file")
+        raise PolicyError(f"{path}: kind: is set by curate, not in the file", hint="leave it out")
     try:
         return Policy.model_validate({"name": path.stem, **payload}).read_from(path)
     except ValidationError as error:

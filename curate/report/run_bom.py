@@ -9,6 +9,7 @@ from curate.distillation.results import Quality, TrainingReport
 from curate.gate import Verdict
 from curate.licenses.decision import Decision
 from curate.licenses.facts import Catalogue, load_catalogue
+from curate.licenses.passing_on import LicenseTexts, PassedText
 from curate.prompts.results import FilterReport, PromptDecision
 from curate.report.cyclonedx import Inventory, Json, licenses_of, properties, tool_and_day
 from curate.report.numbers import format_number
@@ -36,6 +37,8 @@ class RunParts(Value):
     """Approved rows by source, then by the license they name."""
     training: TrainingReport | None = None
     baseline: TrainingReport | None = None
+    texts: LicenseTexts | None = None
+    """The publishers' license files in the student's folder, and the duties that ask for them."""
     files: dict[str, str] = {}
     """The student's files below the run folder with their SHA-256."""
 
@@ -121,6 +124,7 @@ def _student(inventory: Inventory, parts: RunParts, training: TrainingReport, ma
     told = [
         ("curate:student:sha256", training.student_sha256),
         *(("curate:file", f"{digest}  {name}") for name, digest in sorted(parts.files.items())),
+        *(("curate:license-text", _text_line(one)) for one in (parts.texts.texts if parts.texts else ())),
     ]
     return {
         "type": "machine-learning-model",
@@ -168,8 +172,19 @@ def _model_card(parts: RunParts, training: TrainingReport) -> Json:
         "considerations": {
             "technicalLimitations": [f"measured on {held_out} of this run alone; other uses were not measured"]
         },
-        "properties": properties([("curate:obligation", duty) for duty in duties]),
+        "properties": properties([*(("curate:obligation", duty) for duty in duties), *_text_duties(parts)]),
     }
+
+
+def _text_line(text: PassedText) -> str:
+    """A publisher's file in the student's folder: digest, path, and where it was read."""
+    return f"{text.sha256}  student/{text.path}  {text.source}" + (f" at {text.revision}" if text.revision else "")
+
+
+def _text_duties(parts: RunParts) -> list[tuple[str, str]]:
+    """Duties to ship a text, those that the folder keeps told apart from those still open."""
+    duties = parts.texts.duties if parts.texts else ()
+    return [(f"curate:obligation:{'kept' if one.kept else 'open'}", one.text) for one in duties]
 
 
 def _metrics(quality: Quality, where: str) -> list[dict[str, Any]]:

@@ -257,4 +257,6 @@ def _read(kind: type[Kind], path: Path) -> Kind | None:
     try:
         return kind.read(path) if path.is_file() else None
     except InputError as error:
-        raise InputError(f"{path}: written by another version: {error.message}") from error
+        raise InputError(
+            f"{path}: written by another version: {error.message}", hint="compare with that one"
+        ) from error

@@ -122,7 +122,7 @@ def read_run_config(path: Path, *, assignments: tuple[str, ...] = ()) -> RunConf
     if not isinstance(payload, dict):
         raise ConfigError(f"{path}: not a run file: a mapping is expected", hint="compare with examples/run.yaml")
     if "kind" in payload:
-        raise ConfigError(f"{path}: kind: is set by curate, not in the file")
+        raise ConfigError(f"{path}: kind: is set by curate, not in the file", hint="leave it out")
     for assignment in assignments:
         payload = override(payload, assignment)
     try:

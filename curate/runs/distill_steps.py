@@ -9,6 +9,7 @@ from curate.distillation.answer_file import read_fingerprint
 from curate.distillation.config import DistillConfig, without_teacher
 from curate.distillation.results import TrainingReport
 from curate.gate import ApprovedDataset, ApprovedTeacher
+from curate.runs.papers import withdraw_student_papers
 from curate.runs.teachers import TICKET, found_files, resolved
 from curate.runs.workshop import Workshop
 
@@ -23,6 +24,7 @@ def distill(shop: Workshop) -> TrainingReport:
     if line := shop.trail.reusable("distill", inputs):
         shop.trail.reuse(line)
         return TrainingReport.read(shop.root / "training.json")
+    withdraw_student_papers(shop)
     goes_on = shop.trail.last_inputs("distill") == inputs
     with shop.trail.step("distill", inputs) as step:
         kept = goes_on or _clear(shop)

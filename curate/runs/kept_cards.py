@@ -1,15 +1,14 @@
 """The cards that a run read, kept in its folder with what the hub said of each, so that they can be judged again."""
 
-import re
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
 from curate import __version__
-from curate.artifact import atomic_file, sha256_file
+from curate.artifact import atomic_file, sha256_file, sha256_text
 from curate.licenses.card import RawCard
 from curate.licenses.card_index import CardIndex, FetchedCard, FetchedFile
-from curate.licenses.names import ModelRef, is_repo_id
+from curate.licenses.names import ModelRef, is_repo_id, safe_name
 from curate.licenses.sources import INDEX_NAME, CardSource
 
 
@@ -36,8 +35,8 @@ class KeptCards:
         entries = []
         for ref, card in self.read.values():
             below = place_of(ref)
-            texts = {safe_name(name): text.encode("utf-8", "surrogatepass") for name, text in card.files.items()}
-            files = [_write(folder / below / name, text) for name, text in {**texts, "README.md": card.content}.items()]
+            beside = {safe_name(name): content for name, content in card.beside.items()}
+            files = [_write(folder / below / name, one) for name, one in {**beside, "README.md": card.content}.items()]
             written += files
             if is_repo_id(ref.name) and not ref.folder and ref.kind != "api":
                 entries.append(_entry(ref, card, below, files))
@@ -49,9 +48,11 @@ class KeptCards:
 
 
 def place_of(ref: ModelRef) -> str:
-    """Where a card is kept, below the folder of cards."""
+    """Where a card is kept, below the folder of cards; two folders of one name, such as ``final``, lie apart."""
     kind = "datasets" if ref.kind == "dataset" else "models"
-    return f"{kind}/{safe_name(Path(ref.name).name if ref.folder else ref.name)}"
+    if ref.folder:
+        return f"{kind}/{safe_name(Path(ref.name).name)}-{sha256_text(ref.name)[:8]}"
+    return f"{kind}/{safe_name(ref.name)}"
 
 
 def _write(path: Path, content: bytes) -> Path:
@@ -75,8 +76,3 @@ def _entry(ref: ModelRef, card: RawCard, below: str, files: list[Path]) -> Fetch
         tags=card.tags,
         files=tuple(FetchedFile(name=path.name, sha256=sha256_file(path)) for path in sorted(files)),
     )
-
-
-def safe_name(name: str) -> str:
-    """A file name for an id: ``owner/name`` as ``owner__name``, nothing that leads elsewhere."""
-    return re.sub(r"[^\w.-]", "_", name.replace("/", "__"), flags=re.ASCII).lstrip(".")[:150] or "unnamed"

@@ -81,7 +81,7 @@ def judge_licenses(shop: Workshop) -> Decision:
 
     config = shop.config
     with shop.trail.step("license", {"policy": shop.policy.digest()}) as step:
-        source = shop.card_source()
+        source = shop.cards = shop.card_source()
         case = Case(
             signals=signals_used(config.distill),
             student_name=config.student.name,

@@ -1,14 +1,17 @@
 """What a run leaves for people: the student's card and NOTICE, the bill of materials, and the report page."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import TypeVar
 
-from curate.artifact import Artifact, folder_files, sha256_file, write_text
+from curate.artifact import Artifact, atomic_file, folder_files, sha256_file, write_text
 from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
+from curate.licenses.facts import catalogue_for
+from curate.licenses.passing_on import FOLDER, LicenseTexts, pass_on
 from curate.prompts.results import DiversityReport, FilterReport, PromptDecision, ShiftReport
-from curate.runs.record import BOM, CLOSE, SPDX
+from curate.runs.record import BOM, CLOSE, LICENSE_TEXTS, SPDX
 from curate.runs.student_card import notice, student_card
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
 from curate.runs.workshop import Workshop
@@ -16,19 +19,42 @@ from curate.runs.workshop import Workshop
 Kind = TypeVar("Kind", bound=Artifact)
 
 
+def withdraw_student_papers(shop: Workshop) -> None:
+    """Take back what an earlier attempt laid beside a student that is about to be taught anew."""
+    shop.trail.set_aside("papers")
+    _remove_papers(shop.root / "student")
+
+
+def _remove_papers(folder: Path) -> None:
+    """Card, NOTICE and publishers' texts of an earlier attempt."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    for name in ("README.md", "NOTICE"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def write_student_papers(
     shop: Workshop, decision: Decision, approval: PromptDecision, training: TrainingReport
 ) -> None:
-    """Lay the model card and, where there are duties, a NOTICE into the student's folder."""
+    """Lay the model card, publishers' license texts and, where there are duties, a NOTICE into the student's folder."""
     with shop.trail.step("papers") as step:
         folder = shop.root / "student"
+        _remove_papers(folder)
+        texts, contents = pass_on(shop.cards.read.values() if shop.cards else (), decision, catalogue_for(shop.policy))
+        for name, content in contents.items():
+            with atomic_file(folder / name) as stream:
+                stream.write(content)
+            step.add(folder / name)
+        texts.write(shop.root / LICENSE_TEXTS)
+        step.add(shop.root / LICENSE_TEXTS)
         sources = _sources(shop.root / "prompts.parquet")
-        card = student_card(shop.config, decision, approval, training, run_id=shop.root.name, sources=sources)
+        card = student_card(
+            shop.config, decision, approval, training, run_id=shop.root.name, sources=sources, texts=texts
+        )
         write_text(folder / "README.md", card)
         step.add(folder / "README.md")
         duties = (*decision.obligations, *approval.obligations)
         if duties:
-            write_text(folder / "NOTICE", notice(shop.config, duties))
+            write_text(folder / "NOTICE", notice(shop.config, [texts.told(duty) for duty in duties]))
             step.add(folder / "NOTICE")
 
 
@@ -54,6 +80,7 @@ def write_bom(shop: Workshop) -> None:
             sources=_sources(kept) if kept.is_file() else {},
             training=_read(TrainingReport, shop.root / "training.json"),
             baseline=_read(TrainingReport, shop.root / "baseline.json"),
+            texts=_read(LicenseTexts, shop.root / LICENSE_TEXTS),
             files={file.relative_to(shop.root).as_posix(): sha256_file(file) for file in folder_files(folder)},
         )
         bom = run_bom(parts)

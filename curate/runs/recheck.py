@@ -1,5 +1,6 @@
 """What has changed since a decision was made, at the source and here, and whether it would come out the same."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
@@ -7,15 +8,16 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from curate import __version__
-from curate.artifact import Artifact, Value, read_json, sha256_file, sha256_text
+from curate.artifact import Artifact, Value, read_json, sha256_file
 from curate.errors import InputError, ModelNotFound, PolicyError
 from curate.gate import ApprovedTeacher, Finding, Verdict, worst
 from curate.licenses.check import check_license
 from curate.licenses.decision import Decision, LineageNode
+from curate.licenses.names import safe_name
 from curate.licenses.sources import CardSource
 from curate.policy import Policy, load_policy, policy_names
 from curate.runs.config import read_run_config
-from curate.runs.kept_cards import KeptCards, place_of, safe_name
+from curate.runs.kept_cards import KeptCards, place_of
 from curate.runs.teachers import DECISION, found_files
 from curate.runs.verify import verify_run
 
@@ -204,7 +206,7 @@ def _files(kept: KeptCards, cards: Path) -> Iterator[Change]:
         if not folder.is_dir():
             continue
         then = {path.name: sha256_file(path) for path in folder.iterdir() if path.name != "README.md"}
-        today = {safe_name(name): sha256_text(text) for name, text in card.files.items()}
+        today = {safe_name(name): hashlib.sha256(one).hexdigest() for name, one in card.beside.items()}
         for name in sorted({*then, *today}):
             if then.get(name) != today.get(name):
                 old, new = then.get(name, "none"), today.get(name, "none")

@@ -16,6 +16,8 @@ BOM = "bom.cdx.json"
 """The bill of materials, CycloneDX 1.6."""
 SPDX = "bom.spdx.json"
 """The same, SPDX 3.0.1."""
+LICENSE_TEXTS = "license_texts.json"
+"""Which publishers' texts travel with the student, and which duties they keep."""
 CLOSE = "close"
 GENESIS = "0" * 64
 

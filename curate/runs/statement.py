@@ -7,9 +7,10 @@ from curate.artifact import sha256_file
 from curate.distillation.results import TrainingReport
 from curate.gate import ApprovedTeacher
 from curate.licenses.decision import Decision
+from curate.licenses.passing_on import LicenseTexts
 from curate.prompts.results import FilterReport, PromptDecision
 from curate.runs.config import RunConfig, read_run_config
-from curate.runs.record import RECORD, RunRecord
+from curate.runs.record import LICENSE_TEXTS, RECORD, RunRecord
 from curate.runs.student_license import STUDENT_DECISION, StudentDecision
 from curate.runs.teachers import DECISION, TICKET, found_files, own_files
 
@@ -116,10 +117,22 @@ def _student(root: Path) -> dict[str, Any]:
     config: RunConfig = read_run_config(root / "run.yaml")
     made = root / "training.json"
     return {
+        **_license_texts(root),
         "student": {
             "name": config.student.name,
             "license": config.student.license,
             "base": config.student.base,
             "sha256": TrainingReport.read(made).student_sha256 if made.is_file() else "",
-        }
+        },
+    }
+
+
+def _license_texts(root: Path) -> dict[str, Any]:
+    """The publishers' texts that travel with the student, and the duties to ship a text that are still open."""
+    if not (root / LICENSE_TEXTS).is_file():
+        return {}
+    texts = LicenseTexts.read(root / LICENSE_TEXTS)
+    return {
+        "license_texts": {f"student/{one.path}": one.sha256 for one in texts.texts},
+        "open_text_duties": [one.text for one in texts.duties if not one.kept],
     }

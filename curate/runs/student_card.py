@@ -10,6 +10,7 @@ from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
 from curate.licenses.facts import Catalogue, load_catalogue
 from curate.licenses.names import is_repo_id
+from curate.licenses.passing_on import LicenseTexts
 from curate.prompts.results import PromptDecision
 from curate.report.text_training import balance_line, compared_models, domain_rows, exam_rows, quality_rows
 from curate.runs.config import RunConfig
@@ -26,11 +27,13 @@ def student_card(
     *,
     run_id: str,
     sources: Iterable[str] = (),
+    texts: LicenseTexts | None = None,
 ) -> str:
     """The card as Markdown with the hub's metadata; every value from outside is quoted by YAML or escaped.
 
-    ``sources`` are those that the approved prompts name.
+    ``sources`` are those that the approved prompts name, ``texts`` the publishers' texts in the student's folder.
     """
+    texts = texts or LicenseTexts()
     duties = (*decision.obligations, *prompts.obligations)
     return "\n".join(
         [
@@ -47,7 +50,8 @@ def student_card(
             "",
             f"License: `{_plain(config.student.license)}`. Duties that came down from the teacher and the prompts:",
             "",
-            *([f"- {_plain(duty)}" for duty in duties] or ["- none"]),
+            *([f"- {_plain(texts.told(duty))}" for duty in duties] or ["- none"]),
+            *_passed_on(texts),
             *_waivers(decision),
             "",
             "This is what was measured and recorded, not legal advice.",
@@ -182,6 +186,12 @@ def _markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> li
     """Lines of a table; cells may hold anything."""
     lines = [[_plain(cell) for cell in line] for line in (headers, *rows)]
     return [f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(headers), *lines[1:])]
+
+
+def _passed_on(texts: LicenseTexts) -> list[str]:
+    """The publishers' files in the folder, each with its digest and where it was read."""
+    lines = [f"- `{one.path}` `{one.sha256}` from {_plain(one.source)}{_at(one.revision)}" for one in texts.texts]
+    return ["", "Publishers' license files that travel with it, byte for byte:", "", *lines] if lines else []
 
 
 def _waivers(decision: Decision) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.distillation.teacher_config import EndpointConfig
-from curate.errors import ConfigError, TamperedError
+from curate.errors import ConfigError, Denied, NeedsReview, TamperedError
 from curate.gate import ApprovedTeacher, refuse
 from curate.licenses.decision import Decision
 from curate.licenses.duties import combine_decisions
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DECISION = "decision.json"
 """On the teacher, or on several together."""
 TICKET = "teacher.json"
+TOGETHER = "together_decision.json"
+"""On several teachers together, as ``curate distill`` leaves it beside the student."""
 
 
 def teachers_of(config: RunConfig) -> tuple[tuple[str, EndpointConfig | None], ...]:
@@ -64,20 +66,32 @@ def unite(decisions: Sequence[Decision], policy: Policy | None = None) -> Decisi
         ) from error
 
 
-def judge_together(tickets: Sequence[tuple[ApprovedTeacher, Path]]) -> Decision:
+def judge_together(tickets: Sequence[tuple[ApprovedTeacher, Path]], policy: Policy | None = None) -> Decision:
     """Hold several tickets, each with its folder, against one another before anything is read.
+
+    With the policy that they were made under, its waivers hold for duties that clash.
 
     Raises:
         Denied, NeedsReview: each may teach, but a student cannot keep the duties of all.
         TamperedError: a ticket's decision is not what it was made from.
-        ConfigError: they were made for different cases or under different policies.
+        ConfigError: they were made for different cases or under different policies, or not under the one given.
     """
     decisions = []
     for ticket, root in tickets:
         ticket.open_decision(root)
         decisions.append(Decision.read(root / ticket.decision_path))
-    united = unite(decisions)
-    refuse(united.ref, united.verdict, united.findings)
+        if policy is not None and ticket.policy_sha256 != policy.digest():
+            raise ConfigError(
+                f"{root / ticket.decision_path}: made under another policy than {policy.name}, {policy.digest()}",
+                hint="make every ticket under it: curate check-license REF -p FILE --ticket",
+            )
+    united = unite(decisions, policy)
+    try:
+        refuse(united.ref, united.verdict, united.findings)
+    except (Denied, NeedsReview) as refusal:
+        # each may teach by itself, so what is left is a clash
+        waive = f"waive it in a policy (subject {united.ref!r}), make the tickets under it, give -p"
+        raise type(refusal)(refusal.message, hint=f"choose other teachers, or {waive}") from refusal
     return united
 
 

@@ -133,8 +133,7 @@ class Trail:
         """Time a stage and append its line, however it ends; errors go on to the caller."""
         step = Step(self.root, name, inputs or {})
         started, clock = datetime.now(UTC), monotonic()
-        if any(line.step == name and line.artifacts for line in self.lines):
-            self._append(Step(self.root, name, step.inputs), started, 0.0, status="restarted")
+        self.set_aside(name, step.inputs)
         try:
             yield step
         except BaseException as error:
@@ -143,6 +142,11 @@ class Trail:
             raise
         finally:
             self._append(step, started, monotonic() - clock)
+
+    def set_aside(self, name: str, inputs: dict[str, str] | None = None) -> None:
+        """Note that what an earlier attempt at a step left counts no more, before it is changed or removed."""
+        if any(line.step == name and line.artifacts for line in self.lines):
+            self._append(Step(self.root, name, inputs or {}), datetime.now(UTC), 0.0, status="restarted")
 
     def reuse(self, line: LedgerLine) -> None:
         """Take a step over from an earlier attempt as it stands."""
@@ -252,7 +256,7 @@ def read_lines(text: str, *, where: Path) -> list[LedgerLine]:
         try:
             lines.append(LedgerLine.model_validate_json(line))
         except ValueError as error:
-            raise InputError(f"{where}:{number}: not a ledger line") from error
+            raise InputError(f"{where}:{number}: not a ledger line", hint="start a run anew") from error
     return lines
 
 

@@ -76,7 +76,10 @@ def open_findings(decision: Decision, rule: str, policy: Policy) -> tuple[Findin
         )
     unwaived = [finding for finding in strict if not finding.waived_by]
     if not unwaived:
-        raise InputError(f"{decision.ref}: {rule} is already waived: {strict[0].waived_by}")
+        raise InputError(
+            f"{decision.ref}: {rule} is already waived: {strict[0].waived_by}",
+            hint="there is nothing to do; to sign anew, take that waiver out of the policy first",
+        )
     barred = [finding for finding in unwaived if not is_waivable(finding, policy.waivable_denials)]
     if barred:
         raise Denied(

@@ -35,6 +35,8 @@ class Workshop:
     say: Callable[[str], None]
     weights: Path | None = None
     """A local teacher's folder, once it is known."""
+    cards: KeptCards | None = None
+    """The cards that the license gate read, once it did."""
     store: "VectorStore | None" = None
     """Vectors of the policy's embedder, once they are needed."""
 

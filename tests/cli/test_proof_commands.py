@@ -1,6 +1,7 @@
 """Exit codes of the commands that sign, waive, judge again and compare."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,32 @@ def test_a_key_that_is_asked_for_and_absent_is_exit_7_and_a_file_that_is_no_key_
     signed = next((tmp_path / "signed").iterdir())
     assert run_command(["verify-run", str(signed), "--key", str(public)]) == 0
     assert "signed by key" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["compare", "gone.jsonl", "here.jsonl"],
+        ["compare", "here.jsonl", "gone.jsonl"],
+        ["compare", "here.jsonl", "here.jsonl", "--reference", "gone.jsonl"],
+        ["analyze-prompts", "gone.jsonl"],
+        ["analyze-prompts", "here.jsonl", "--reference", "gone.jsonl"],
+        ["filter-prompts", "gone.jsonl", "-o", "kept.jsonl"],
+        ["filter-prompts", "here.jsonl", "--benchmark", "gone.jsonl", "-o", "kept.jsonl"],
+    ],
+)
+def test_a_missing_file_is_told_before_a_missing_extra(command, tmp_path, monkeypatch, capsys):
+    import importlib.util
+
+    monkeypatch.chdir(tmp_path)
+    Path("here.jsonl").write_text('{"prompt": "how do I cancel my card?"}\n')
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+    assert run_command(["-q", *command]) == 5
+    assert "gone.jsonl: no such file" in capsys.readouterr().err
+    assert run_command(["-q", "compare", "here.jsonl", "here.jsonl"]) == 6
+    assert "numpy is not installed" in capsys.readouterr().err
+
+
+def test_a_policy_that_recheck_does_not_know_is_a_usage_error_as_everywhere(folder, capsys):
+    assert run_command(["recheck", str(folder), *CARDS, "-p", "defalt"]) == 2
+    assert "no policy called 'defalt'" in capsys.readouterr().err

@@ -57,3 +57,27 @@ def test_a_finding_that_rests_on_a_read_fact_does_not(judge):
 def test_patterns_over_ids_are_hints_with_exceptions(name, license_id):
     known = load_catalogue().lookup("models", name)
     assert license_id in {one for entry in known for one in entry.licenses}
+
+
+@pytest.mark.parametrize("group", ["models", "datasets"])
+def test_what_was_read_of_a_name_and_recalled_of_its_like_is_told_once_as_read(group):
+    catalogue = load_catalogue()
+    read = [(known, pattern) for known in catalogue.known[group] if known.confidence == "high" for pattern in known.ids]
+    assert len(read) > 10
+    for _known, pattern in read:
+        found = catalogue.lookup(group, pattern.replace("*", "x") if "/" in pattern else pattern.replace("*", ""))
+        told = [(one.licenses, one.made_with, one.basis) for one in found]
+        assert len(told) == len(set(told)), pattern
+
+
+def test_llama_2_is_denied_by_one_known_source_that_was_read(judge):
+    decision = judge("meta-llama/Llama-2-7b-hf", {"meta-llama/Llama-2-7b-hf": {"license": "llama2"}})
+    (known,) = [one for one in decision.findings if one.rule == "known-source"]
+    assert "recalled" not in known.message
+    assert decision.verdict.value == "deny"
+
+
+def test_a_name_that_only_betrays_llama_2_is_still_told_as_recalled(judge):
+    decision = judge("me/my-llama-2-tune", {"me/my-llama-2-tune": {"license": "mit"}})
+    assert any(one.rule == "known-source" and "recalled" in one.message for one in decision.findings)
+    assert decision.verdict.value == "deny"

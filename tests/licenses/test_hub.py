@@ -17,7 +17,7 @@ from curate.licenses.sources import make_source
 from curate.policy import load_policy
 from curate.policy.waivers import Waiver
 
-from .hub_server import COMMIT, TOKEN, HubRoutes, serve
+from .hub_server import COMMIT, MIT, TOKEN, HubRoutes, serve
 
 TODAY = date(2026, 11, 26)
 
@@ -60,6 +60,10 @@ def test_a_card_comes_with_its_commit_its_license_files_and_its_tags(hub):
     assert COMMIT in card.where
     assert set(card.files) == {"LICENSE", "config.json"}
     assert hub.fetch(ref("good/tagged")).tags == ("license:mit", "base_model:finetune:meta-llama/Llama-2-7b-hf")
+
+
+def test_license_files_are_kept_byte_for_byte_and_configuration_is_not_among_them(hub):
+    assert hub.fetch(ref("good/small")).originals == {"LICENSE": MIT.encode()}
 
 
 def test_a_parent_in_the_hubs_own_tags_is_followed(hub):

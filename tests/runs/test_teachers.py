@@ -12,12 +12,14 @@ from curate.gate import Verdict
 from curate.licenses.check import check_license, embedded_folder
 from curate.licenses.decision import Case, Decision, Duty
 from curate.licenses.sources import make_source
-from curate.policy import load_policy
+from curate.policy import Waiver, load_policy, policies_folder
+from curate.policy.signing import add_waiver
 from curate.runs.answer_check import check_answer
 from curate.runs.config import RunConfig, read_run_config
 from curate.runs.pipeline import run_pipeline
 from curate.runs.recheck import recheck
 from curate.runs.statement import make_statement
+from curate.runs.teachers import TOGETHER
 from curate.runs.verify import verify_run
 from tests.distillation.chat_server import ChatServer
 from tests.distillation.classroom import make_model, make_tokenizer
@@ -227,16 +229,14 @@ def read_run_config_again(config):
     return RunConfig.model_validate(config.to_file())
 
 
-def write_ticket(folder, ref, cards, base, *prefixes):
-    """A ticket; its student owes the beginnings of a name."""
+def write_ticket(folder, ref, cards, base, *prefixes, policy="default", conditions=()):
+    """A ticket; its student owes the beginnings of a name, and more."""
     folder.mkdir()
     case = Case(signals=("responses",), student_base=str(base))
     source = make_source(cards=[cards], offline=True)
-    decision = check_license("org/served", policy=load_policy("default"), source=source, case=case, today=TODAY)
-    duties = tuple(
-        Duty(license=ref, condition=f"name-prefix:{prefix}", text=f"{ref}: begin with {prefix}", subject=ref)
-        for prefix in prefixes
-    )
+    decision = check_license("org/served", policy=load_policy(str(policy)), source=source, case=case, today=TODAY)
+    owed = (*(f"name-prefix:{prefix}" for prefix in prefixes), *conditions)
+    duties = tuple(Duty(license=ref, condition=one, text=f"{ref}: {one}", subject=ref) for one in owed)
     decision = decision.model_copy(
         update={"ref": ref, "duties": duties, "obligations": tuple(duty.text for duty in duties)}
     )
@@ -274,3 +274,78 @@ def test_the_command_takes_several_tickets_and_holds_their_duties_together(tmp_p
         assert call("other", server.url, "served", "llama") == 3  # the server says that it serves another
     assert "serves org/served as served, but the ticket is for org/llama" in capsys.readouterr().err
     assert TrainingReport.read(tmp_path / "one" / "training.json").teachers[0].served_as == ("served",)
+
+
+@pytest.fixture
+def clashing(tmp_path, base, cards, taught):
+    """Two tickets whose students each want a license of their own; ``distill`` with them, under a policy or none."""
+
+    def call(url, policy, *more, tickets_under=None):
+        place = tmp_path / f"tickets{len(list(tmp_path.iterdir()))}"
+        place.mkdir()
+        made_under = tickets_under or policy or "default"
+        tickets = [
+            write_ticket(place / name, ref, cards, base, policy=made_under, conditions=("share-alike",))
+            for name, ref in {"one": "org/served", "two": "gpl/two"}.items()
+        ]
+        endpoint = {"base_url": url, "model": "served"}
+        settings = {
+            "student": {"base": str(base)}, "losses": {"kd": 0}, "max_steps": 1, "max_prompt_tokens": 32,
+            "max_answer_tokens": 8, "evaluation": {"max_prompts": 8},
+            "teachers": [{"teacher": ref, "endpoint": endpoint} for ref in ("org/served", "gpl/two")],
+        }  # fmt: skip
+        (place / "distill.yaml").write_text(json.dumps(settings))
+        given = [part for ticket in tickets for part in ("--teacher", str(ticket))]
+        given += ["--dataset", str(taught[0] / "dataset.json"), "-o", str(tmp_path / "out")]
+        given += ["-p", str(policy)] if policy else []
+        return run_command(["-q", "distill", str(place / "distill.yaml"), *given, *more])
+
+    return call
+
+
+@pytest.fixture
+def waiving(tmp_path):
+    """A policy that waives the clash."""
+    waiver = Waiver(
+        rule="duties-conflict", subject="org/served + gpl/two", reason="published under both licenses",
+        signed_by="Ada Example", signed_on=TODAY, until=TODAY,
+    )  # fmt: skip
+    path = tmp_path / "ours.yaml"
+    path.write_bytes((policies_folder() / "default.yaml").read_bytes())
+    add_waiver(path, waiver)
+    return path
+
+
+def test_a_clash_of_tickets_is_a_review_that_says_how_to_waive_it(clashing, tmp_path, capsys):
+    assert clashing("http://127.0.0.1:9/v1", None) == 4
+    told = capsys.readouterr().err
+    assert "duties-conflict" in told
+    assert "(subject 'org/served + gpl/two'), make the tickets under it, give -p" in told
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_waiver_of_the_policy_lifts_a_clash_of_tickets_and_is_recorded(clashing, waiving, tmp_path, capsys):
+    with ChatServer(model="served", root="org/served", answer=lambda prompt: ANSWER) as server:
+        code = clashing(server.url, waiving)
+    told = capsys.readouterr().err
+    assert code == 3  # past the clash: the server says that it serves another than the second teacher
+    assert "the ticket is for gpl/two" in told
+    assert "waived: duties-conflict" in told
+    recorded = Decision.read(tmp_path / "out" / TOGETHER)
+    (clash,) = [one for one in recorded.findings if one.rule == "duties-conflict"]
+    assert clash.waived_by.startswith("Ada Example on ")
+    assert recorded.verdict is Verdict.ALLOW
+
+
+def test_tickets_under_another_policy_than_the_one_given_are_refused(clashing, waiving, capsys):
+    assert clashing("http://127.0.0.1:9/v1", waiving, tickets_under="default") == 5
+    assert "made under another policy than" in capsys.readouterr().err
+
+
+def test_a_policy_beside_one_ticket_is_a_usage_error(tmp_path, base, cards, taught, capsys):
+    ticket = write_ticket(tmp_path / "one", "org/served", cards, base)
+    config = tmp_path / "distill.yaml"
+    config.write_text("{}")
+    given = ["--teacher", str(ticket), "--dataset", str(taught[0] / "dataset.json"), "-o", str(tmp_path / "out")]
+    assert run_command(["-q", "distill", str(config), *given, "-p", "default"]) == 2
+    assert "--policy is for several --teacher" in capsys.readouterr().err
