@@ -52,6 +52,19 @@ class ExamPoint(Value):
     quality: Quality
 
 
+class Serving(Value):
+    """One start of a server by curate."""
+
+    program: str
+    version: str
+    """What the program answers to ``--version``."""
+    model: str
+    """A folder, or a name on the hub."""
+    revision: str = ""
+    arguments: tuple[str, ...] = ()
+    """Beside address and port, which differ from start to start."""
+
+
 class TeacherRecord(Value):
     """What one teacher was asked and how it answered."""
 
@@ -72,6 +85,8 @@ class TeacherRecord(Value):
     """Of these, not fit to teach, by reason."""
     served_as: tuple[str, ...] = ()
     """What a server called the model."""
+    servings: tuple[Serving, ...] = ()
+    """Servers that curate started for these answers, the same ones told once."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     """As a server counted them, for the answers above."""
