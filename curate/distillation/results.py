@@ -1,5 +1,6 @@
 """What the distillation wing leaves behind. Loads no torch."""
 
+from pathlib import PurePath
 from typing import ClassVar, Literal
 
 from pydantic import JsonValue
@@ -63,6 +64,11 @@ class Serving(Value):
     revision: str = ""
     arguments: tuple[str, ...] = ()
     """Beside address and port, which differ from start to start."""
+
+    @property
+    def title(self) -> str:
+        """``vllm 0.33.0``."""
+        return " ".join([PurePath(self.program).name, self.version]).strip()
 
 
 class TeacherRecord(Value):

@@ -1,4 +1,4 @@
-"""A process that starts a server, asks it and may be killed: ``python -m tests.distillation.serve_and_ask VLLM FOLDER``."""
+"""A process that starts a server, asks it and may be killed: ``python -m tests.distillation.serve_and_ask EXE DIR``."""
 
 import sys
 from pathlib import Path

@@ -1,13 +1,22 @@
 """A stand-in for vLLM: an executable with its command line and routes, and ways in which a server fails.
 
-What it does beside answering stands in the environment: CURATE_STAND_IN is a JSON object with any of ``delay`` (seconds
-until it listens), ``never`` (it never does), ``dies`` (at the start), ``dies_after`` (so many answers), ``slow`` (seconds of an answer), ``stubborn`` (it
-ignores SIGTERM), ``child`` (it starts a process of its own) and ``diary`` (a file for what it saw).
+What it does beside answering stands in the environment: CURATE_STAND_IN is a JSON object with any of ``delay``
+(seconds until it listens), ``never`` (it never does), ``dies`` (at the start), ``dies_after`` (so many answers),
+``slow`` (seconds of an answer), ``stubborn`` (it ignores SIGTERM), ``child`` (it starts a process of its own), ``says``
+(every answer) and ``diary`` (a file for what it saw).
 """
 
+import json
+import os
 import stat
 import sys
+import time
+from pathlib import Path
 from textwrap import dedent
+
+import pytest
+
+LONGEST_S = 60
 
 SOURCE = """
     #!{python} -IS
@@ -23,8 +32,8 @@ SOURCE = """
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("model")
-    for name in ("--host", "--port", "--revision", "--tokenizer-revision", "--served-model-name", "--generation-config"):
-        parser.add_argument(name)
+    for name in ("host", "port", "revision", "tokenizer-revision", "served-model-name", "generation-config"):
+        parser.add_argument("--" + name)
     parser.add_argument("--max-model-len", type=int)
     parser.add_argument("--gpu-memory-utilization", type=float)
     parser.add_argument("--enforce-eager", action="store_true")
@@ -71,7 +80,7 @@ SOURCE = """
             time.sleep(plan.get("slow", 0))
             self.reply(200, {{
                 "model": options.served_model_name,
-                "choices": [{{"message": {{"content": "about " + prompt}}, "finish_reason": "stop"}}],
+                "choices": [{{"message": {{"content": plan.get("says", "about " + prompt)}}, "finish_reason": "stop"}}],
                 "usage": {{"prompt_tokens": 3, "completion_tokens": 2}},
             }})
 
@@ -98,3 +107,59 @@ def write_stand_in(folder, name="vllm"):
     path.write_text(dedent(SOURCE).lstrip().format(python=sys.executable), encoding="utf-8")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
+
+
+@pytest.fixture
+def vllm(tmp_path):
+    return write_stand_in(tmp_path / "bin")
+
+
+@pytest.fixture
+def plan(monkeypatch, tmp_path):
+    """Say what the stand-in does, and read what it saw."""
+    found = Plan(tmp_path / "diary.jsonl", monkeypatch)
+    found()
+    return found
+
+
+class Plan:
+    """The stand-in's orders and its diary."""
+
+    def __init__(self, diary, monkeypatch):
+        self.diary, self.monkeypatch = diary, monkeypatch
+
+    def __call__(self, **what):
+        self.monkeypatch.setenv("CURATE_STAND_IN", json.dumps({"diary": str(self.diary)} | what))
+
+    def seen(self, key):
+        lines = self.diary.read_text(encoding="utf-8").split("\n")[:-1] if self.diary.exists() else []
+        return [row[key] for row in map(json.loads, lines) if key in row]
+
+    def all_gone(self):
+        pids = [*self.seen("pid"), *self.seen("child")]
+        assert pids
+        return not any(is_alive(pid) for pid in pids)
+
+
+def is_alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return parent_and_state(pid)[1] != "Z"
+
+
+def parent_and_state(pid):
+    """Of a process, where the system tells it in files, as Linux does."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[:2]
+    except OSError:
+        return 0, ""
+    return int(parent), state
+
+
+def wait_until(happens, what):
+    deadline = time.monotonic() + LONGEST_S
+    while not happens():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
