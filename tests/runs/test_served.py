@@ -40,7 +40,7 @@ def test_a_run_starts_its_teacher_and_tells_of_it_everywhere_but_of_no_key(tmp_p
     assert serving.arguments[-2:] == ("--max-model-len", "4096")
     assert "(started for it: vllm 0.33.0+stand.in)" in (folder / "student" / "README.md").read_text()
     assert "started by curate: vllm 0.33.0+stand.in --served-model-name" in (folder / "report.html").read_text()
-    (said,) = make_statement(folder, public_key="")["predicate"]["teachers"]
+    said = make_statement(folder, public_key="")["predicate"]["teacher"]
     assert said["started"] == [serving.model_dump(mode="json")]
     (environ,) = plan.seen("environ")
     assert environ["HF_HUB_OFFLINE"] == "1"
