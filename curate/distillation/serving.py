@@ -4,6 +4,7 @@ The command line, ``--version``, ``VLLM_API_KEY``, ``/health`` and ``--generatio
 https://docs.vllm.ai/en/latest/cli/serve.html and https://docs.vllm.ai/en/latest/usage/security.html.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -58,7 +59,10 @@ def find_program(serve: ServeConfig, anchor: Path = Path()) -> str:
             f"endpoint.serve.program: {serve.program} is not on PATH",
             hint="install vLLM in an environment of its own, and set program to the path of its bin/vllm",
         )
-    path = anchor / Path(serve.program).expanduser()
+    path = Path(serve.program)
+    with contextlib.suppress(RuntimeError):  # ~name of nobody
+        path = path.expanduser()
+    path = anchor / path
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise UnavailableError(
             f"endpoint.serve.program: {path}: no such executable", hint="set it to the path of vLLM's bin/vllm"

@@ -208,6 +208,8 @@ def test_a_program_that_is_not_there_is_told_with_what_to_do(tmp_path, monkeypat
         find_program(ServeConfig())
     with pytest.raises(UnavailableError, match="no such executable"):
         find_program(ServeConfig(program="bin/vllm"), tmp_path)
+    with pytest.raises(UnavailableError, match="no such executable"):
+        find_program(ServeConfig(program="~nobody-of-that-name/bin/vllm"), tmp_path)
     vllm = write_stand_in(tmp_path / "bin")
     assert find_program(ServeConfig(program="bin/vllm"), tmp_path) == str(vllm)
     monkeypatch.setenv("PATH", str(vllm.parent))
@@ -215,6 +217,13 @@ def test_a_program_that_is_not_there_is_told_with_what_to_do(tmp_path, monkeypat
     vllm.chmod(0o644)
     with pytest.raises(UnavailableError, match="no such executable"):
         find_program(ServeConfig(program=str(vllm)))
+
+
+def test_a_system_without_process_groups_is_told_so(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "name", "nt")
+        with pytest.raises(UnavailableError, match="needs a POSIX system"):
+            find_program(ServeConfig())
 
 
 @pytest.mark.parametrize(

@@ -169,10 +169,11 @@ def test_a_run_file_names_one_teacher_or_several(tmp_path, changes):
         read_run_config(path)
 
 
-@pytest.mark.parametrize("name", ["run-endpoint.yaml", "run-teachers.yaml"])
-def test_the_examples_with_servers_are_what_the_trainer_takes(name):
+@pytest.mark.parametrize("name", ["run-endpoint.yaml", "run-served.yaml", "run-teachers.yaml"])
+def test_the_examples_with_servers_are_what_the_trainer_takes(name, vllm, monkeypatch):
     from curate.distillation.admission import preflight
 
+    monkeypatch.setenv("PATH", str(vllm.parent))
     config = read_run_config(EXAMPLES / name)
     preflight(config.distill)
     assert config.distill.answers_alone
