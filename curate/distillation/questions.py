@@ -83,7 +83,7 @@ class Questions:
         encoder = make_encoder(tokenizer, self.config, model)
         answers = ask(model, encoder, ids, prompts, file)
         del model
-        gc.collect()  # the next one needs the room
+        free_memory()  # the next one needs the room
         return answers
 
     def _ask_server(
@@ -153,6 +153,14 @@ class Questions:
             estimated_tokens=sum(one.estimated_tokens for one in answers),
             lost_tokens=file.lost_tokens,
         )
+
+
+def free_memory() -> None:
+    """Give back what models took that are gone, a card's memory to other processes as well."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def shorten(encoder: Encoder, prompts: Sequence[str]) -> list[str]:

@@ -84,7 +84,16 @@ SOURCE = """
                 "usage": {{"prompt_tokens": 3, "completion_tokens": 2}},
             }})
 
-    note(pid=os.getpid(), argv=sys.argv[1:], environ=dict(os.environ))
+    def lives(pid):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    before = open(plan["diary"]).read().splitlines() if os.path.exists(plan.get("diary", "")) else []
+    others = [row["pid"] for row in map(json.loads, before) if "pid" in row]
+    note(pid=os.getpid(), beside=sum(map(lives, others)), argv=sys.argv[1:], environ=dict(os.environ))
     print("loading", options.model, "with the key", key, "\\x1b[31mred", flush=True)
     if plan.get("stubborn"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

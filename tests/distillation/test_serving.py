@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from curate.distillation import guard
 from curate.distillation import server as server_module
 from curate.distillation.answer_file import AnswerFile
 from curate.distillation.config import parse_config
 from curate.distillation.faculty import check_route
-from curate.distillation.serve_config import ServeConfig
+from curate.distillation.serve_config import OPERATION, ServeConfig, options
 from curate.distillation.serving import find_program
 from curate.distillation.teacher_config import EndpointConfig
 from curate.errors import ConfigError, RunError, UnavailableError
@@ -280,3 +282,11 @@ def test_an_argument_that_may_change_answers_makes_another_teacher():
     assert teaches() == by_hand
     assert teaches("--gpu-memory-utilization", 0.8, "-tp=2", "--max_num_seqs=8", "--enforce-eager") == by_hand
     assert teaches("--quantization", "fp8", "-tp", 2)["endpoint"]["serve"] == ["--quantization", "fp8"]
+
+
+@given(st.lists(st.sampled_from(["--dtype", "half", "--x=1", "-tp", "2", "-1", "--max_num_seqs", "a b", "--y.z"])))
+def test_no_word_of_a_command_line_is_lost_when_it_is_cut_into_options(words):
+    cut = list(options(tuple(words)))
+    assert [word for _, found in cut for word in found] == words
+    decisive = ServeConfig.model_construct(arguments=tuple(words)).decisive()
+    assert decisive == [word for name, found in cut if name not in OPERATION for word in found]

@@ -29,7 +29,12 @@ def base(tmp_path_factory):
 @pytest.fixture(scope="session")
 def cards(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cards")
-    for name, license_id in {"org__served": "apache-2.0", "org__llama": "llama3", "org__gemma": "gemma"}.items():
+    for name, license_id in {
+        "org__served": "apache-2.0",
+        "org__other": "mit",
+        "org__llama": "llama3",
+        "org__gemma": "gemma",
+    }.items():
         place = folder / "models" / name
         place.mkdir(parents=True)
         (place / "README.md").write_text(f"---\nlicense: {license_id}\n---\n# {name}\n")

@@ -76,6 +76,18 @@ def test_a_program_that_is_missing_is_told_before_anything_is_read(tmp_path, bas
     assert not (folder / "decision.json").exists()
 
 
+def test_servers_of_several_teachers_run_one_after_the_other(tmp_path, base, cards, vllm, plan):
+    plan(says=ANSWER)
+    teachers = [{"teacher": name, "endpoint": served(vllm)} for name in ("org/served", "org/other")]
+    folder = go(make_run(base, cards, teachers=teachers), tmp_path / "runs")
+    assert verify_run(folder).finished
+    assert plan.seen("beside") == [0, 0]
+    assert [argv[1] for argv in plan.seen("argv")] == ["org/served", "org/other"]
+    assert {path.name for path in (folder / "signals").glob("*.log")} == {"server-1.log", "server-2.log"}
+    records = TrainingReport.read(folder / "training.json").teachers
+    assert [one.servings[0].model for one in records] == ["org/served", "org/other"]
+
+
 def test_a_hosted_model_is_not_served(tmp_path, base, cards, vllm):
     from curate.errors import CurateError
 
