@@ -22,6 +22,8 @@ LOOPBACK = "127.0.0.1"
 GRACE_S = 20.0
 """Between asking a server to end and killing it."""
 LOOK_S = 0.25
+LISTENS = "0A"
+"""A socket's state in Linux's table of them."""
 TAIL_BYTES, TAIL_LINES, TAIL_CHARS = 1 << 14, 12, 1500
 
 
@@ -85,7 +87,12 @@ class Server:
                 )
             progress("server", 0, note=f"{waited:.0f} s, {self.name}: {one_line(self._last_line())[:80]}")
             time.sleep(LOOK_S)
-        self.watch()  # what is ready there is ours
+        self.watch()
+        if not listeners(self.port) <= {os.geteuid()}:
+            raise UnavailableError(
+                f"endpoint.serve: port {self.port} was taken by another user while {self.name} was starting",
+                hint="run it again, and look who is on this machine",
+            )
         self.answers = True
         progress("server", 1, 1, note="ready")
 
@@ -162,3 +169,16 @@ def free_port() -> int:
     with socket.socket() as one:
         one.bind((LOOPBACK, 0))
         return int(one.getsockname()[1])
+
+
+def listeners(port: int) -> set[int]:
+    """Users who listen on a port of this machine, as Linux tells them; nobody on another system.
+
+    The command line shows the port before the server has it, so whoever was quicker could answer in its place.
+    """
+    found = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            rows = [line.split() for line in Path(table).read_text(encoding="ascii").splitlines()[1:]]
+            found |= {int(row[7]) for row in rows if row[3] == LISTENS and int(row[1].rpartition(":")[2], 16) == port}
+    return found

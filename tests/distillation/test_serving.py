@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,24 @@ def test_a_server_that_ignores_being_asked_to_end_is_killed_and_so_is_what_it_st
     serve_and_ask(vllm, tmp_path, count=2)
     assert len(plan.seen("child")) == 1
     assert plan.all_gone()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells who listens")
+def test_somebody_else_who_took_the_port_is_told_nothing(tmp_path, vllm, plan, monkeypatch):
+    another = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: another)
+    with pytest.raises(UnavailableError, match=r"port \d+ was taken by another user while vllm was starting"):
+        serve_and_ask(vllm, tmp_path)
+    assert plan.seen("asked") == []
+    assert plan.all_gone()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells who listens")
+def test_who_listens_on_a_port_is_known():
+    with socket.create_server(("127.0.0.1", 0)) as listening, socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        assert server_module.listeners(listening.getsockname()[1]) == {os.geteuid()}
+        assert server_module.listeners(silent.getsockname()[1]) == set()
 
 
 def test_a_server_is_stopped_where_the_asking_breaks(tmp_path, vllm, plan):
