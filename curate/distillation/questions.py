@@ -18,7 +18,7 @@ from curate.distillation.loading import place_model
 from curate.distillation.results import Serving, TeacherRecord
 from curate.distillation.rows import Row
 from curate.distillation.shards import is_sharded
-from curate.distillation.teacher import find_weights, load_teacher
+from curate.distillation.teacher import load_teacher
 from curate.distillation.world import World
 from curate.progress import Progress, silent
 
@@ -99,11 +99,10 @@ class Questions:
         ask = partial(ask_endpoint, decoding=decoding, ids=ids, prompts=prompts, file=file, ref=ref)
         if endpoint.serve is None or not unanswered(ids, prompts, file):
             return ask(endpoint, progress=self.progress)
-        from curate.distillation.serving import Served, serving
+        from curate.distillation.serving import serving, what_to_serve
 
         teacher.ticket.open(teacher.root)  # the weights are still those that were approved
-        revision = "" if Path(weights := find_weights(teacher.ticket)).is_dir() else teacher.ticket.revision
-        served = Served(weights, revision, decoding.model)
+        served = what_to_serve(teacher.ticket, decoding.model)
         log = self.folder / ("server.log" if len(self.teachers) == 1 else f"server-{place + 1}.log")
         with serving(
             endpoint,

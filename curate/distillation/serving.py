@@ -19,8 +19,10 @@ from curate.distillation.guard import KEY
 from curate.distillation.results import Serving
 from curate.distillation.serve_config import ServeConfig
 from curate.distillation.server import Server, last_words
+from curate.distillation.teacher import find_weights
 from curate.distillation.teacher_config import EndpointConfig
-from curate.errors import UnavailableError
+from curate.errors import ConfigError, UnavailableError
+from curate.gate import ApprovedTeacher
 from curate.progress import Progress, silent
 
 VERSION_S = 300.0
@@ -42,6 +44,23 @@ class Served:
     """A commit on the hub; empty for a folder."""
     name: str
     """Under which it is asked."""
+
+
+def what_to_serve(ticket: ApprovedTeacher, name: str) -> Served:
+    """The weights a ticket is for.
+
+    Raises:
+        ConfigError: a hosted model, or a folder lies where a server would look before it asks the hub.
+    """
+    weights = find_weights(ticket)
+    if ticket.location or weights != ticket.ref:
+        return Served(weights, "", name)
+    if Path(weights).exists():
+        raise ConfigError(
+            f"endpoint.serve: {weights} is a folder here, and the ticket is for the hub's model of that name",
+            hint="call curate from another folder",
+        )
+    return Served(weights, ticket.revision, name)
 
 
 def find_program(serve: ServeConfig, anchor: Path = Path()) -> str:

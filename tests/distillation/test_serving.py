@@ -17,7 +17,7 @@ from curate.distillation.answer_file import AnswerFile
 from curate.distillation.config import parse_config
 from curate.distillation.faculty import check_route
 from curate.distillation.serve_config import OPERATION, ServeConfig, options
-from curate.distillation.serving import find_program
+from curate.distillation.serving import Served, find_program, what_to_serve
 from curate.distillation.teacher_config import EndpointConfig
 from curate.errors import ConfigError, RunError, UnavailableError
 
@@ -285,6 +285,19 @@ def test_a_server_that_would_serve_something_else_is_refused(settings, said):
     with pytest.raises(ConfigError, match=said) as caught:
         parse_config({"endpoint": settings})
     assert "sk-hidden" not in str(caught.value)
+
+
+def test_the_weights_on_the_ticket_are_served_and_no_others(tmp_path, monkeypatch, classroom):
+    monkeypatch.chdir(tmp_path)
+    local = classroom.teacher_ticket
+    assert what_to_serve(local, REF) == Served(local.location, "", REF)
+    hub = local.model_copy(update={"location": "", "content_sha256": "", "revision": COMMIT})
+    assert what_to_serve(hub, REF) == Served(REF, COMMIT, REF)
+    (tmp_path / REF).mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is a folder here, and the ticket is for the hub's model"):
+        what_to_serve(hub, REF)
+    own = what_to_serve(hub.model_copy(update={"ref": "embedded", "revision": ""}), "embedded")
+    assert (Path(own.model) / "config.json").is_file()
 
 
 def test_a_hosted_model_is_not_served():
