@@ -19,7 +19,6 @@ from curate.distillation.guard import KEY
 from curate.distillation.results import Serving
 from curate.distillation.serve_config import ServeConfig
 from curate.distillation.server import Server, last_words
-from curate.distillation.teacher import find_weights
 from curate.distillation.teacher_config import EndpointConfig
 from curate.errors import ConfigError, UnavailableError
 from curate.gate import ApprovedTeacher
@@ -52,6 +51,8 @@ def what_to_serve(ticket: ApprovedTeacher, name: str) -> Served:
     Raises:
         ConfigError: a hosted model, or a folder lies where a server would look before it asks the hub.
     """
+    from curate.distillation.teacher import find_weights
+
     weights = find_weights(ticket)
     if ticket.location or weights != ticket.ref:
         return Served(weights, "", name)
