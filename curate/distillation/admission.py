@@ -14,17 +14,18 @@ from curate.distillation.student import check_student
 from curate.errors import ConfigError, Denied, TamperedError
 
 
-def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()) -> None:
+def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path(), asks: bool = True) -> None:
     """Refuse a config that cannot be run before any model is loaded; in milliseconds, unless it is to be compiled.
 
     Args:
         config: what is asked for.
         teacher: a local teacher's folder, if it is one, so that layers can be checked against it.
         anchor: what relative paths in the config are relative to.
+        asks: whether answers are still to come; with all of them on disk, no program is needed that serves a teacher.
 
     Raises:
         ConfigError: what is wrong, and what to write instead.
-        UnavailableError: it is to be compiled, and nothing can be compiled here.
+        UnavailableError: it is to be compiled, and nothing can be compiled here; or a server's program is not there.
     """
     from curate.distillation.losses import parse_divergence
 
@@ -40,6 +41,8 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
         raise ConfigError("signals: uld ranks whole distributions, and a cache holds none", hint="set signals to live")
     if not (losses.task or losses.kd.weight or losses.feature.weight or losses.attention.weight):
         raise ConfigError("losses: every weight is 0, so there is nothing to learn from", hint="set losses.task to 1")
+    if asks:
+        _check_programs(config, anchor)
     if config.student.lora:
         check_lora()
     if config.tensorboard:
@@ -49,6 +52,15 @@ def preflight(config: DistillConfig, *, teacher: str = "", anchor: Path = Path()
     check_layers(config, read_layers(teacher), anchor)
     if config.evaluation.file and not (anchor / config.evaluation.file).is_file():
         raise ConfigError(f"evaluation.file: {anchor / config.evaluation.file}: no such file", hint="check the path")
+
+
+def _check_programs(config: DistillConfig, anchor: Path) -> None:
+    """Programs that are to serve a teacher are there."""
+    from curate.distillation.serving import find_program
+
+    for endpoint in config.endpoints:
+        if endpoint and endpoint.serve:
+            find_program(endpoint.serve, anchor)
 
 
 def _check_compiled(config: DistillConfig) -> None:

@@ -44,7 +44,8 @@ class Answer:
 class AnswerFile:
     """JSON lines under a first line that says what they belong to; a torn last line is asked again.
 
-    A line without an id tells of tokens that were probably spent on a reply that never came whole.
+    A line without an id tells of tokens that were probably spent on a reply that never came whole, or of a server that
+    was started for the answers after it.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class AnswerFile:
         self.fingerprint = fingerprint
         self.decoding = dict(decoding or {})
         self.found: dict[str, Answer] = {}
+        self.servings: list[dict[str, Any]] = []
         self.lost_tokens = 0
         self.spent_tokens = 0
         """Of prompts and answers, lost ones included."""
@@ -86,6 +88,8 @@ class AnswerFile:
             row = json.loads(line)
             if "lost_tokens" in row:
                 self._count_lost(int(row["lost_tokens"]))
+            elif "served_by" in row:
+                self.servings.append(dict(row["served_by"]))
             else:
                 self._keep(row.pop("id"), Answer(row.pop("answer"), **row))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -109,6 +113,11 @@ class AnswerFile:
         """Record tokens that were probably paid for a reply that never came whole."""
         self._write([json.dumps({"lost_tokens": tokens})])
         self._count_lost(tokens)
+
+    def tell_served_by(self, serving: Mapping[str, Any]) -> None:
+        """Record that the answers that follow come from a server that was started for them."""
+        self._write([json.dumps({"served_by": serving})])
+        self.servings.append(dict(serving))
 
     def sync(self) -> None:
         """Make sure that everything is on the disk."""

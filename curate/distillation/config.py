@@ -175,6 +175,11 @@ class DistillConfig(Value):
         """Whether no teacher is in memory while the student learns."""
         return bool(self.endpoint or self.teachers)
 
+    @property
+    def endpoints(self) -> tuple[EndpointConfig | None, ...]:
+        """The config's own, then those of several teachers, in order."""
+        return (self.endpoint, *(one.endpoint for one in self.teachers))
+
     def what_teaches(self) -> dict[str, Any]:
         """Everything that changes the result: the config without saving, asking and compiling."""
         hidden = {
@@ -185,7 +190,11 @@ class DistillConfig(Value):
             "endpoint": OPERATION,
             "teachers": {"__all__": {"endpoint": OPERATION}},
         }
-        return self.model_dump(mode="json", exclude=hidden)  # type: ignore[arg-type]
+        told = self.model_dump(mode="json", exclude=hidden)  # type: ignore[arg-type]
+        for endpoint, dumped in zip(self.endpoints, (told, *told["teachers"]), strict=True):
+            if endpoint and endpoint.serve and (words := endpoint.serve.decisive()):
+                dumped["endpoint"]["serve"] = words
+        return told
 
 
 def without_teacher(config: DistillConfig) -> DistillConfig:

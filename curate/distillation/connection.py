@@ -33,6 +33,7 @@ class Connection:
             timeout=endpoint.request_timeout,
             limits=httpx2.Limits(max_connections=count, max_keepalive_connections=count),
             follow_redirects=False,
+            trust_env=not endpoint.base_url.startswith("http://127.0.0.1:"),  # no proxy between two on one machine
         )
 
     async def __aenter__(self) -> Self:

@@ -84,13 +84,13 @@ def distill(
     """
     teachers = appoint([(teacher_ticket, root), *more_teachers], config)
     prompts = dataset_ticket.open(dataset_root or root)
-    preflight(config, teacher="" if config.answers_alone else find_weights(teacher_ticket), anchor=anchor)
+    folder = "" if config.answers_alone else find_weights(teacher_ticket)
+    preflight(config, teacher=folder, anchor=anchor, asks=not resume)
     world = join_world(config.sharding)
     check_world(world, config.loading)
     check_shared(out, world)
     run = _Run(teachers, dataset_ticket, config, out, anchor, progress, check, offline, world)
-    tickets = [one.ticket for one in teachers]
-    if resume and (report := find_finished(out, config, tickets, dataset_ticket)) is not None:
+    if resume and (report := find_finished(out, config, [one.ticket for one in teachers], dataset_ticket)) is not None:
         return report
     if not resume:
         check_fresh(out)
@@ -129,7 +129,7 @@ class _Run:
         config, device = self.config, choose_device()
         torch.manual_seed(config.seed)
         teacher, tokenizer = self._teacher_in_memory(device)
-        student, student_tokenizer = self._student(teacher, tokenizer, device)
+        student, student_tokenizer = self._student(teacher, tokenizer)
         aligned = teacher is not None and read_alike((teacher, tokenizer), (student, student_tokenizer))
         vocabulary = choose_vocabulary(tokenizer, _rows(teacher), _rows(student)) if aligned else 0
         self._stack(student, teacher, vocabulary).close()  # what cannot be wired is refused before anybody is asked
@@ -147,6 +147,7 @@ class _Run:
                 check=self.check,
                 teacher_reads=None if aligned else questions.teacher_reads(needs_teacher(config.losses)),
             )
+        student = student if self.world.sharded else student.to(device)  # a server had the card to itself until here
         exam = Exam(teacher if aligned else None, lesson.held_out, reads, vocabulary, self.progress)
         # Without a shared tokenizer the answers are not encoded for the teacher, and it is not examined.
         quality = {"teacher": Quality(), "before": Quality()}
@@ -196,11 +197,12 @@ class _Run:
             choose_device(),
             self.offline,
             self.progress,
+            self.anchor,
             in_memory,
             self.world,
         )
 
-    def _student(self, teacher: Any, tokenizer: Any, device: str) -> tuple[Any, Any]:  # noqa: ANN401
+    def _student(self, teacher: Any, tokenizer: Any) -> tuple[Any, Any]:  # noqa: ANN401
         """The student; where signals are compared, its tokenizer must be the teacher's."""
         config = self.config.student
         if config.base and (self.anchor / config.base).is_dir():
@@ -210,7 +212,7 @@ class _Run:
             add_lora(student, config.lora)
         if teacher is not None:
             check_pair((teacher, tokenizer), (student, student_tokenizer), self.config.losses)
-        return student if self.world.sharded else student.to(device), student_tokenizer
+        return student, student_tokenizer
 
     def _stack(self, student: Any, teacher: Any, vocabulary: int, cache: TeacherCache | None = None) -> LossStack:  # noqa: ANN401
         kept = {"kept": self.config.student.keep_layers, "kept_encoder": self.config.student.keep_encoder_layers}

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from secrets import SystemRandom
 
@@ -12,7 +12,7 @@ from curate.distillation.chat import Decoding, TryAgain, one_line, same_model
 from curate.distillation.connection import Connection
 from curate.distillation.teacher_config import EndpointConfig
 from curate.distillation.throttle import Budget, Throttle
-from curate.errors import ConfigError, CurateError, Denied, NeedsReview, RunError
+from curate.errors import ConfigError, CurateError, Denied, NeedsReview, RunError, UnavailableError
 from curate.progress import Progress, silent
 
 FIRST_WAIT_S = 0.5
@@ -29,6 +29,8 @@ def ask_endpoint(
     file: AnswerFile,
     *,
     ref: str,
+    key: str = "",
+    watch: Callable[[], None] = lambda: None,
     progress: Progress = silent,
 ) -> dict[str, Answer]:
     """The answer to every prompt by id; those in the file are not asked again, if the prompt is still the same.
@@ -40,6 +42,8 @@ def ask_endpoint(
         prompts: their texts.
         file: where answers are kept.
         ref: the teacher as the license gate judged it; the server must say that it serves this one.
+        key: of a server that curate started; else the one that ``endpoint.api_key_env`` names.
+        watch: raises once further tries are in vain, because the server is known to have ended.
         progress: hears of answers.
 
     Raises:
@@ -48,15 +52,21 @@ def ask_endpoint(
         UnavailableError: it cannot be reached or refuses the key.
         RunError: the budget is spent, or one prompt failed on every try; what was answered is in the file.
     """
-    known = {name: one.asked for name, one in file.found.items()}
-    todo = [place for place, name in enumerate(ids) if known.get(name) != digest(prompts[place])]
+    todo = unanswered(ids, prompts, file)
     if todo:
         asking = _Asking(endpoint, decoding, file, (len(ids) - len(todo), len(ids)), progress)
+        asking.key, asking.watch = key or read_key(endpoint), watch
         try:
             asyncio.run(asking.go([(ids[place], prompts[place]) for place in todo], ref))
         finally:
             file.sync()
     return {name: file.found[name] for name in ids}
+
+
+def unanswered(ids: Sequence[str], prompts: Sequence[str], file: AnswerFile) -> list[int]:
+    """Places of the prompts that have no answer in the file, or had another text when it was given."""
+    known = {name: one.asked for name, one in file.found.items()}
+    return [place for place, name in enumerate(ids) if known.get(name) != digest(prompts[place])]
 
 
 def digest(prompt: str) -> str:
@@ -97,7 +107,8 @@ class _Asking:
         self.file = file
         self.answered, self.total = counts
         self.progress = progress
-        self.key = read_key(endpoint)
+        self.key = ""
+        self.watch: Callable[[], None] = lambda: None
         self.throttle = Throttle(endpoint.max_requests_per_minute, endpoint.max_tokens_per_minute)
         self.budget = Budget(endpoint.token_budget, file.spent_tokens)
         self.failure: CurateError | None = None
@@ -109,13 +120,21 @@ class _Asking:
     async def go(self, questions: Sequence[tuple[str, str]], ref: str) -> None:
         """Ask until all are answered or something stops it; requests in flight are waited for, for they are paid."""
         async with Connection(self.endpoint, self.key) as client:
-            await check_served(client, self.decoding.model, ref)
+            await self._check_served(client, ref)
             queue = iter(questions)
             count = min(self.endpoint.max_concurrent_requests, len(questions))
             await asyncio.gather(*(self._work(client, queue) for _ in range(count)))
         if self.failure is not None:
             raise self.failure
         self.file.append(self.refused)
+
+    async def _check_served(self, client: Connection, ref: str) -> None:
+        """See ``check_served``; a server that has ended meanwhile is told of as such."""
+        try:
+            await check_served(client, self.decoding.model, ref)
+        except UnavailableError:
+            self.watch()
+            raise
 
     async def _work(self, client: Connection, queue: Iterator[tuple[str, str]]) -> None:
         """Take one prompt after the other until there is none left, or somebody met a failure."""
@@ -155,6 +174,7 @@ class _Asking:
                 last = error
             if self.failure is not None:
                 return None
+            self.watch()
             if attempt < self.endpoint.max_retries:
                 await self._wait(attempt, last.wait)
         raise RunError(

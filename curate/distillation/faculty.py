@@ -37,7 +37,8 @@ class Teacher:
         who = [self.ticket.ref, self.ticket.content_sha256, self.ticket.revision]
         if self.endpoint is not None:
             how = vars(self.decoding(config))
-            return sha256_text(canonical_json([how, config.max_prompt_tokens, *who]))
+            words = self.endpoint.serve.decisive() if self.endpoint.serve else []
+            return sha256_text(canonical_json([how, config.max_prompt_tokens, *who, *words]))
         limits = {
             "max_prompt_tokens",
             "max_answer_tokens",
@@ -98,7 +99,7 @@ def check_route(ref: str, hosted: bool, endpoint: EndpointConfig | None) -> None
         endpoint: where it is asked; None where it is loaded here.
 
     Raises:
-        ConfigError: a service without an endpoint.
+        ConfigError: a service without an endpoint, or one that curate would have to start.
         NeedsReview: weights behind a server that may be anybody's.
     """
     hosted = hosted or ref.startswith("api:")
@@ -109,6 +110,8 @@ def check_route(ref: str, hosted: bool, endpoint: EndpointConfig | None) -> None
                 hint="choose a teacher with open weights, or give it an endpoint",
             )
         return
+    if hosted and endpoint.serve:
+        raise ConfigError(f"{ref}: a hosted model has no weights to serve", hint="set endpoint.base_url, without serve")
     if not (hosted or endpoint.is_near or endpoint.self_hosted):
         raise NeedsReview(
             f"endpoint: nobody knows who runs {urlsplit(endpoint.base_url).hostname}, and the ticket is for the "

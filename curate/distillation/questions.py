@@ -15,7 +15,7 @@ from curate.distillation.config import DistillConfig
 from curate.distillation.faculty import Teacher, answers_path, deal
 from curate.distillation.lesson import Dropped, make_encoder
 from curate.distillation.loading import place_model
-from curate.distillation.results import TeacherRecord
+from curate.distillation.results import Serving, TeacherRecord
 from curate.distillation.rows import Row
 from curate.distillation.shards import is_sharded
 from curate.distillation.teacher import load_teacher
@@ -35,6 +35,8 @@ class Questions:
     device: str = "cpu"
     offline: bool = False
     progress: Progress = silent
+    anchor: Path = Path()
+    """What the path of a server's program is relative to."""
     in_memory: tuple[Any, Encoder] | None = None
     """Model and encoder of a teacher that stays for the training."""
     world: World = field(default_factory=World)
@@ -81,21 +83,37 @@ class Questions:
         encoder = make_encoder(tokenizer, self.config, model)
         answers = ask(model, encoder, ids, prompts, file)
         del model
-        gc.collect()  # the next one needs the room
+        free_memory()  # the next one needs the room
         return answers
 
     def _ask_server(
         self, place: int, teacher: Teacher, ids: Sequence[str], prompts: Sequence[str]
     ) -> dict[str, Answer]:
-        from curate.distillation.endpoint import ask_endpoint
+        from curate.distillation.endpoint import ask_endpoint, unanswered
 
-        assert teacher.endpoint is not None  # noqa: S101 – for the type checker
+        endpoint, ref = teacher.endpoint, teacher.ticket.ref
+        assert endpoint is not None  # noqa: S101 – for the type checker
         decoding = teacher.decoding(self.config)
         told = {"through": "endpoint", **vars(decoding), "max_prompt_tokens": self.config.max_prompt_tokens}
         file = self._open(place, teacher, told)
-        return ask_endpoint(
-            teacher.endpoint, decoding, ids, prompts, file, ref=teacher.ticket.ref, progress=self.progress
-        )
+        ask = partial(ask_endpoint, decoding=decoding, ids=ids, prompts=prompts, file=file, ref=ref)
+        if endpoint.serve is None or not unanswered(ids, prompts, file):
+            return ask(endpoint, progress=self.progress)
+        from curate.distillation.serving import serving, what_to_serve
+
+        teacher.ticket.open(teacher.root)  # the weights are still those that were approved
+        served = what_to_serve(teacher.ticket, decoding.model)
+        log = self.folder / ("server.log" if len(self.teachers) == 1 else f"server-{place + 1}.log")
+        with serving(
+            endpoint,
+            served,
+            log=log,
+            tell=file.tell_served_by,
+            anchor=self.anchor,
+            offline=self.offline,
+            progress=self.progress,
+        ) as server:
+            return ask(server.endpoint, key=server.key, watch=server.watch, progress=self.progress)
 
     def _open(self, place: int, teacher: Teacher, decoding: Mapping[str, Any]) -> AnswerFile:
         path = answers_path(self.folder, place, len(self.teachers))
@@ -128,11 +146,20 @@ class Questions:
             cut=sum(one.finish == "length" for one in answers),
             dropped=dict(sorted(Counter(lost[name] for name in ids if name in lost).items())),
             served_as=tuple(sorted({one.model for one in answers if one.model})),
+            servings=tuple(dict.fromkeys(Serving.model_validate(one) for one in file.servings)),
             prompt_tokens=sum(one.prompt_tokens for one in answers),
             completion_tokens=sum(one.completion_tokens for one in answers),
             estimated_tokens=sum(one.estimated_tokens for one in answers),
             lost_tokens=file.lost_tokens,
         )
+
+
+def free_memory() -> None:
+    """Give back what models took that are gone, a card's memory to other processes as well."""
+    import torch
+
+    gc.collect()
+    torch.cuda.empty_cache()
 
 
 def shorten(encoder: Encoder, prompts: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What the distillation wing leaves behind. Loads no torch."""
 
+from pathlib import PurePath
 from typing import ClassVar, Literal
 
 from pydantic import JsonValue
@@ -52,6 +53,24 @@ class ExamPoint(Value):
     quality: Quality
 
 
+class Serving(Value):
+    """One start of a server by curate."""
+
+    program: str
+    version: str
+    """What the program answers to ``--version``."""
+    model: str
+    """A folder, or a name on the hub."""
+    revision: str = ""
+    arguments: tuple[str, ...] = ()
+    """Beside address and port, which differ from start to start."""
+
+    @property
+    def title(self) -> str:
+        """``vllm 0.33.0``."""
+        return " ".join([PurePath(self.program).name, self.version]).strip()
+
+
 class TeacherRecord(Value):
     """What one teacher was asked and how it answered."""
 
@@ -72,6 +91,8 @@ class TeacherRecord(Value):
     """Of these, not fit to teach, by reason."""
     served_as: tuple[str, ...] = ()
     """What a server called the model."""
+    servings: tuple[Serving, ...] = ()
+    """Servers that curate started for these answers, the same ones told once."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     """As a server counted them, for the answers above."""

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from curate.artifact import Value
+from curate.distillation.serve_config import ServeConfig
 
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z", re.ASCII)
 OWN_ENDINGS = (".local", ".internal", ".lan", ".localdomain", ".svc")
@@ -15,8 +16,10 @@ OWN_ENDINGS = (".local", ".internal", ".lan", ".localdomain", ".svc")
 class EndpointConfig(Value):
     """A server that speaks the OpenAI chat protocol, as vLLM, SGLang and llama.cpp do; it gives out answers alone."""
 
-    base_url: str
-    """Up to and with the version: ``http://127.0.0.1:8000/v1``."""
+    base_url: str = ""
+    """Up to and with the version: ``http://127.0.0.1:8000/v1``; empty with ``serve``."""
+    serve: ServeConfig | None = None
+    """Instead: curate starts the server on this machine, and stops it once all are answered."""
     model: str = ""
     """The name it is served under; empty: the name on the teacher's ticket."""
     self_hosted: bool = False
@@ -43,6 +46,8 @@ class EndpointConfig(Value):
     @classmethod
     def _plain_address(cls, value: str) -> str:
         """An http(s) address of a server, with nothing secret in it."""
+        if not value:
+            return value
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("an http:// or https:// address is expected, such as http://127.0.0.1:8000/v1")
@@ -59,6 +64,15 @@ class EndpointConfig(Value):
         return value
 
     @model_validator(mode="after")
+    def _one_server(self) -> "EndpointConfig":
+        """A server that is there, or one that is started under curate's own name, address and key."""
+        if bool(self.base_url) == bool(self.serve):
+            raise ValueError("give base_url (a server that is there) or serve (one that curate starts)")
+        if self.serve and (self.model or self.api_key_env or self.self_hosted):
+            raise ValueError("serve: model, api_key_env and self_hosted are for a server that is there")
+        return self
+
+    @model_validator(mode="after")
     def _no_key_in_the_clear(self) -> "EndpointConfig":
         """A key goes over TLS, or stays among one's own machines."""
         if self.api_key_env and self.base_url.startswith("http://") and not self.is_near:
@@ -68,6 +82,8 @@ class EndpointConfig(Value):
     @property
     def is_near(self) -> bool:
         """Whether the server is on this machine or on a private network, by its address alone; no name is looked up."""
+        if self.serve:
+            return True
         host = (urlsplit(self.base_url).hostname or "").rstrip(".").lower()
         try:
             address = ipaddress.ip_address(host)
@@ -88,7 +104,10 @@ class TeacherConfig(Value):
 
 
 OPERATION = {
-    "base_url", "self_hosted", "api_key_env", "max_concurrent_requests", "max_requests_per_minute",
+    "base_url", "serve", "self_hosted", "api_key_env", "max_concurrent_requests", "max_requests_per_minute",
     "max_tokens_per_minute", "token_budget", "max_retries", "request_timeout",
 }  # fmt: skip
-"""What changes how answers are fetched, and not the answers: another value goes on with those already there."""
+"""What changes how answers are fetched, and not the answers: another value goes on with those already there.
+
+Of ``serve`` this is half the truth: see ``ServeConfig.decisive``.
+"""

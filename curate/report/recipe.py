@@ -91,6 +91,7 @@ def answered(teacher: TeacherRecord) -> str:
         f"{teacher.share:.0%} of the prompts" if teacher.share < 1 else "",
         f"through {teacher.decoding.get('through', '')}",
         f"served as {bound_text(', '.join(teacher.served_as), 80)}" if teacher.served_as else "",
+        *(f"started by curate: {bound_text(' '.join([one.title, *one.arguments]), 400)}" for one in teacher.servings),
         f"{teacher.answers:,} answers",
         f"{teacher.cut:,} cut at the bound" if teacher.cut else "",
         f"dropped: {gone}" if gone else "",

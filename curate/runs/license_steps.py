@@ -39,7 +39,8 @@ def preflight(shop: Workshop) -> None:
             )
         _check_teachers(shop)
         local = "" if shop.config.distill.answers_alone else str(local_teacher(shop, shop.config.teacher) or "")
-        check_distillation(shop.config.distill, teacher=local, anchor=shop.where)
+        asks = not any((shop.root / "signals").glob("answers*.jsonl"))
+        check_distillation(shop.config.distill, teacher=local, anchor=shop.where, asks=asks)
         free = shutil.disk_usage(shop.root).free
         if free < LEAST_FREE_BYTES:
             raise RunError(f"{shop.root}: {free >> 20} MiB free, too little for a run", hint="free some space")

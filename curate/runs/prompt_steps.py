@@ -168,7 +168,8 @@ def _approve_teachers(shop: Workshop, decision: Decision) -> Iterator[Path]:
     names = own_files(DECISION, len(teachers))
     for (name, endpoint), ticket, place in zip(teachers, own_files(TICKET, len(teachers)), names, strict=True):
         own = decision if len(teachers) == 1 else Decision.read(shop.root / place)
-        location = local_teacher(shop, name) or (_fetched(shop, name) if endpoint is None else None)
+        here = endpoint is None or endpoint.serve is not None
+        location = local_teacher(shop, name) or (_fetched(shop, name) if here else None)
         digest = sha256_folder(location) if location else ""
         own.approve(decision_path=place, location=str(location or ""), content_sha256=digest).write(shop.root / ticket)
         yield shop.root / ticket

@@ -97,6 +97,8 @@ def _teacher(root: Path, name: str, ticket: str) -> dict[str, Any]:
         records = TrainingReport.read(root / "training.json").teachers
         for one in (one for one in records if one.decision_sha256 == told["decision_sha256"]):
             told |= {"share": one.share, "answers": one.answers, "through": one.decoding.get("through", "")}
+            if one.servings:
+                told["started"] = [serving.model_dump(mode="json") for serving in one.servings]
     return told
 
 

@@ -146,6 +146,8 @@ def _teachers(training: TrainingReport) -> list[str]:
     for one in training.teachers:
         gone = ", ".join(f"{count} {_plain(reason)}" for reason, count in one.dropped.items())
         through = f" through an endpoint as `{_plain(', '.join(one.served_as))}`" if one.served_as else ""
+        if one.servings:
+            through += f" (started for it: {_plain(', '.join(dict.fromkeys(start.title for start in one.servings)))})"
         if one.answers:
             lines.append(
                 f"- `{_plain(one.ref)}`: {one.answers:,} answers{through}, {one.cut:,} cut at the bound; "

@@ -6,8 +6,9 @@ from transformers import AutoModelForCausalLM
 from curate.distillation.batches import Encoder
 
 from .classroom import classroom, teacher_folder, tokenizer
+from .stand_in import plan, vllm
 
-__all__ = ["classroom", "teacher_folder", "tokenizer"]
+__all__ = ["classroom", "plan", "teacher_folder", "tokenizer", "vllm"]
 
 
 @pytest.fixture

@@ -291,6 +291,8 @@ def test_teachers_with_content_are_told_apart_in_what_answers_belong_to(tmp_path
 
     assert fingerprint() == fingerprint(base_url="http://127.0.0.1:2/v1", token_budget=5, max_retries=1)
     assert len({fingerprint(), fingerprint(temperature=1), fingerprint(max_tokens=9), fingerprint(model="m")}) == 4
+    started = [{"base_url": "", "serve": {"arguments": words}} for words in ([], ["--enforce-eager"], ["--dtype=half"])]
+    assert [fingerprint(**one) == fingerprint() for one in started] == [True, True, False]
 
 
 def test_drawn_answers_are_not_taken_for_greedy_ones_nor_for_those_of_another_temperature(classroom):

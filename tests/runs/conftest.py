@@ -1,7 +1,6 @@
 """A whole small run of the examples, made once for the tests that look at it."""
 
 import shutil
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,9 +8,10 @@ import pytest
 from curate.errors import Denied
 from curate.runs.config import read_run_config
 from curate.runs.pipeline import run_pipeline
+from tests.distillation.stand_in import plan, vllm
+from tests.runs.small_runs import EXAMPLES, TODAY, base, cards
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-TODAY = date(2026, 11, 26)
+__all__ = ["base", "cards", "plan", "vllm"]
 QUICK = (
     "distill.max_steps=2",
     "distill.losses.feature.layers=uniform",

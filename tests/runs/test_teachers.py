@@ -1,7 +1,6 @@
 """Runs whose teacher is behind a server, or which have several: gates, duties, proof, no answer paid twice."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -16,56 +15,13 @@ from curate.policy import Waiver, load_policy, policies_folder
 from curate.policy.signing import add_waiver
 from curate.runs.answer_check import check_answer
 from curate.runs.config import RunConfig, read_run_config
-from curate.runs.pipeline import run_pipeline
 from curate.runs.recheck import recheck
 from curate.runs.statement import make_statement
 from curate.runs.teachers import TOGETHER
 from curate.runs.verify import verify_run
 from tests.distillation.chat_server import ChatServer
-from tests.distillation.classroom import make_model, make_tokenizer
 from tests.runs.conftest import EXAMPLES, TODAY
-
-ANSWER = "ask the bank"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """A student to start from, with a card."""
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = make_tokenizer([(EXAMPLES / "reference.jsonl").read_text()], size=400)
-    make_model(len(tokenizer), layers=1, seed=3).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# A student trained from scratch\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def cards(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cards")
-    for name, license_id in {"org__served": "apache-2.0", "org__llama": "llama3", "org__gemma": "gemma"}.items():
-        place = folder / "models" / name
-        place.mkdir(parents=True)
-        (place / "README.md").write_text(f"---\nlicense: {license_id}\n---\n# {name}\n")
-    return folder
-
-
-def make_run(base, cards, **changes):
-    distill = {"losses": {"kd": 0}, "max_steps": 2, "max_answer_tokens": 8, "max_prompt_tokens": 32, "seed": 1}
-    payload = {
-        "policy": "default",
-        "prompts": "prompts.jsonl",
-        "reference": "reference.jsonl",
-        "cards": [str(cards)],
-        "offline": True,
-        "evaluation": {"max_prompts": 8},
-        "student": {"name": "small", "license": "apache-2.0", "base": str(base)},
-        "distill": distill | changes.pop("distill", {}),
-    }
-    return RunConfig.model_validate(payload | changes)
-
-
-def go(config, reports, **options):
-    return Path(run_pipeline(config, where=EXAMPLES, reports=reports, today=TODAY, **options).folder)
+from tests.runs.small_runs import ANSWER, go, make_run
 
 
 def two_teachers(url):
@@ -215,10 +171,11 @@ def test_a_run_file_names_one_teacher_or_several(tmp_path, changes):
         read_run_config(path)
 
 
-@pytest.mark.parametrize("name", ["run-endpoint.yaml", "run-teachers.yaml"])
-def test_the_examples_with_servers_are_what_the_trainer_takes(name):
+@pytest.mark.parametrize("name", ["run-endpoint.yaml", "run-served.yaml", "run-teachers.yaml"])
+def test_the_examples_with_servers_are_what_the_trainer_takes(name, vllm, monkeypatch):
     from curate.distillation.admission import preflight
 
+    monkeypatch.setenv("PATH", str(vllm.parent))
     config = read_run_config(EXAMPLES / name)
     preflight(config.distill)
     assert config.distill.answers_alone
