@@ -77,6 +77,7 @@ def write_release(
     (out / "training_record.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     (out / "README.md").write_text(fill_card(record, loaded), encoding="utf-8")
     (out / "ATTRIBUTION.md").write_text((HERE / "attribution.md").read_text(encoding="utf-8"), encoding="utf-8")
+    (out / "LICENSE").write_bytes((HERE.parents[1] / "LICENSE").read_bytes())
     return record
 
 
@@ -102,7 +103,7 @@ def measure_kept_layers(
 
 def released_names(out: Path) -> list[str]:
     """The files whose digests stand in the record: weights, configuration and tokenizer."""
-    written_later = {"README.md", "ATTRIBUTION.md", "training_record.json"}
+    written_later = {"README.md", "ATTRIBUTION.md", "LICENSE", "training_record.json"}
     return [path.name for path in out.iterdir() if path.is_file() and path.name not in written_later]
 
 

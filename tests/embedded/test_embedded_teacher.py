@@ -171,3 +171,8 @@ def test_the_good_prompts_cover_all_intents():
     answers = [row["answer"] for row in read_rows(DEMO / "prompts.jsonl") if row["id"] not in faulty]
     assert len(set(answers)) == 77
     assert min(answers.count(name) for name in set(answers)) >= 20
+
+
+def test_the_text_of_its_license_is_the_projects_own():
+    root = Path(__file__).parents[2] / "LICENSE"
+    assert (TEACHER / "LICENSE").read_bytes() == root.read_bytes()
