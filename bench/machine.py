@@ -71,6 +71,54 @@ class Peak:
         return (self.most - self.start) / 1e6
 
 
+class Below:
+    """CPU seconds of every process below this one, and the own memory of the largest, looked at once a second."""
+
+    def __enter__(self) -> "Below":
+        self.used: dict[tuple[int, str], float] = {}
+        self.largest = 0
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self.watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def watch(self) -> None:
+        """Until it is stopped."""
+        while not self.stopped.wait(1):
+            self.look()
+
+    def look(self) -> float:
+        """CPU seconds so far, of those that have ended as well."""
+        found = {}
+        for place in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parts = place.read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            found[int(place.parent.name)] = int(parts[1]), parts[19], int(parts[11]) + int(parts[12])
+        mine = {os.getpid()}
+        while more := {pid for pid, (parent, *_) in found.items() if parent in mine} - mine:
+            mine |= more
+        for pid in mine - {os.getpid()}:
+            _, born, ticks = found[pid]
+            self.used[pid, born] = ticks / os.sysconf("SC_CLK_TCK")
+            self.largest = max(self.largest, own_bytes(pid))
+        return sum(self.used.values())
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        self.thread.join()
+
+
+def own_bytes(pid: int) -> int:
+    """Bytes that are a process's own: no file stands behind them."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("RssAnon", "RssShmem")))
+
+
 def in_a_child(script: str, *arguments: object, threads: int = 1) -> dict:
     """Run a part of a bench in its own process; the last line it prints is JSON."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")

@@ -17,51 +17,16 @@ import os
 import statistics
 import sys
 import tempfile
-import threading
 from collections import Counter
 from pathlib import Path
 from time import monotonic, sleep
 from time import process_time as clock
 
 from corpora import corpus, made_prompts
-from machine import describe, in_a_child, markdown, peak_gib, write_table
+from machine import Below, describe, in_a_child, markdown, peak_gib, write_table
 from scale import made
 
 KEPT = Path(tempfile.gettempdir()) / "curate-bench-ray.json"
-
-
-class Below:
-    """CPU seconds of every process below this one, looked at once a second."""
-
-    def __enter__(self):
-        self.used, self.stopped = {}, threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-        self.thread.start()
-        return self
-
-    def watch(self):
-        while not self.stopped.wait(1):
-            self.look()
-
-    def look(self):
-        found = {}
-        for place in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parts = place.read_text().rsplit(")", 1)[1].split()
-            except OSError:
-                continue
-            found[int(place.parent.name)] = int(parts[1]), parts[19], int(parts[11]) + int(parts[12])
-        mine = {os.getpid()}
-        while more := {pid for pid, (parent, *_) in found.items() if parent in mine} - mine:
-            mine |= more
-        for pid in mine - {os.getpid()}:
-            _, born, ticks = found[pid]
-            self.used[pid, born] = ticks / os.sysconf("SC_CLK_TCK")
-        return sum(self.used.values())
-
-    def __exit__(self, *_):
-        self.stopped.set()
-        self.thread.join()
 
 
 def warm(spec, seconds):

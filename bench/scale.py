@@ -1,11 +1,12 @@
 """``filter-prompts`` and ``analyze-prompts`` at growing sizes: CPU seconds and own memory a stage, growth.
 
-    CURATE_CORPUS=<folder> python bench/scale.py [--rows 100000 --rows 1000000] [--threads 2]
+    CURATE_CORPUS=<folder> python bench/scale.py [--rows 100000 --rows 1000000] [--threads 2] [--workers 1 --workers 2]
 
 Each size and command in its own process. The commands run as on the command line, file in and files out: the default
 policy's whole chain with the embedded embedder, a reference of 1,000 prompts, and (filter-prompts) the benchmarks.
 Prompts are made from real templates and real prompts, by seed; a tenth are copies with other case, a greeting or a
-typing error. What was measured is kept under ``--keep``, so that a later size can be added to a table.
+typing error. With ``--workers`` filter-prompts runs on so many workers of Ray as well. What was measured is kept under
+``--keep``, so that a later size can be added to a table.
 """
 
 import argparse
@@ -20,7 +21,7 @@ from time import process_time as clock
 
 import numpy as np
 from corpora import corpus, made_prompts
-from machine import OwnMemory, describe, in_a_child, markdown, peak_gib, write_table
+from machine import Below, OwnMemory, describe, in_a_child, markdown, peak_gib, write_table
 
 CLUSTERED = ("near", "semantic")
 DIMENSIONS = 256
@@ -38,7 +39,7 @@ class Stages:
         def inner(*given, **named):
             before, inside, began = clock(), self.found.get("encode", 0.0), monotonic()
             done = function(*given, **named)
-            stage = given[1] if name is None else name
+            stage = name or (given[1] if isinstance(given[1], str) else ", ".join(given[1]))
             inside = self.found.get("encode", 0.0) - inside if stage != "encode" else 0.0
             took = self.found.get(stage, 0.0) + clock() - before - inside
             self.found[stage] = took
@@ -54,8 +55,8 @@ class Stages:
         return inner
 
 
-def scale_part(count, command):
-    """One command from its arguments to its exit code."""
+def scale_part(count, command, workers):
+    """One command from its arguments to its exit code, on so many workers; on none in this process alone."""
     from curate.cli import prompts as cli
     from curate.cli.main import run_command
     from curate.prompts import analyze, embed, filters, report_card
@@ -66,6 +67,7 @@ def scale_part(count, command):
     cli.read_both = stages.timed(cli.read_both, "read")
     cli.write_rows = stages.timed(cli.write_rows, "write")
     filters.run_filter = stages.timed(filters.run_filter, None)
+    filters.run_group = stages.timed(filters.run_group, None)
     report_card.analyze_prompts = stages.timed(analyze.analyze_prompts, "measure")
     real = filters.filter_prompts
 
@@ -74,7 +76,7 @@ def scale_part(count, command):
         return kept, seen["report"]
 
     filters.filter_prompts = report_card.filter_prompts = chain
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, Below() as below:
         folder = Path(name)
         made(count, folder)
         benchmarks = [
@@ -82,17 +84,21 @@ def scale_part(count, command):
         ]
         more = ["-o", folder / "kept.jsonl", "--dropped", folder / "dropped.jsonl", *benchmarks]
         given = [command, folder / "p.jsonl", "--reference", folder / "r.jsonl"]
-        started, cpu = monotonic(), clock()
-        code = run_command([*map(str, given), *map(str, more if command == "filter-prompts" else [])])
+        given += more if command == "filter-prompts" else []
+        given += ["--engine", "ray", "--workers", workers] if workers else []
+        started, cpu, before = monotonic(), clock(), below.look()
+        code = run_command([*map(str, given)])
+        wall, cpu, spent = monotonic() - started, clock() - cpu, below.look() - before
         report = seen["report"]
         if command == "filter-prompts":
             check_files(folder, report)
     own = memory.most(0, monotonic())
     memory.__exit__()
-    stages.found["rest"] = clock() - cpu - sum(stages.found.values())
+    stages.found["rest"] = cpu - sum(stages.found.values())
     return {
         "rows": count,
         "command": command,
+        "workers": workers,
         "exit": code,
         "stages": stages.found,
         "rows_in": {one.name: one.rows_in for one in report.filters},
@@ -102,7 +108,9 @@ def scale_part(count, command):
         "own_gib": own,
         "own_stages": stages.own,
         "wall_stages": stages.wall,
-        "wall_s": monotonic() - started,
+        "wall_s": wall,
+        "below_s": spent,
+        "below_gib": below.largest / 2**30,
         "gflops": peak_gflops(),
     }
 
@@ -187,6 +195,21 @@ def stage_line(name, found):
     return line
 
 
+def memory_table(found):
+    """Own memory and wall seconds of one command's stages at all sizes."""
+    found = [one for one in found if "own_stages" in one]
+    head = ["stage", *(cell for one in found for cell in (f"{one['rows']:,} rows, own GiB at most", "wall s"))]
+    names = list(dict.fromkeys(name for one in found for name in one["own_stages"]))
+    lines = []
+    for name in names:
+        line = [name]
+        for one in found:
+            own, wall = one["own_stages"].get(name), one.get("wall_stages", {}).get(name)
+            line += ["–" if own is None else f"{own:.2f}", "–" if wall is None else f"{wall:.0f}"]
+        lines.append(line)
+    return markdown(head, lines)
+
+
 def sums(found):
     def line(name, tell):
         cells = [cell for one in found for cell in (tell(one), "", "")]
@@ -202,32 +225,72 @@ def sums(found):
     ]
 
 
+def workers_table(found):
+    """The same command in this process and on workers, a line each."""
+    head = ["prompts", "engine", "wall s, the machine shared", "CPU s here", "CPU s of workers and Ray"]
+    head += ["own memory here, GiB", "of the largest process below, GiB", "kept"]
+    return markdown(
+        head,
+        [
+            [
+                f"{one['rows']:,}",
+                f"{one['workers']} on Ray" if one["workers"] else "local",
+                f"{one['wall_s']:.0f}",
+                f"{sum(one['stages'].values()):.0f}",
+                f"{one['below_s']:.0f}" if one["workers"] else "–",
+                f"{one['own_gib']:.2f}",
+                f"{one['below_gib']:.2f}" if one["workers"] else "–",
+                f"{one['kept']:,}",
+            ]
+            for one in found
+        ],
+    )
+
+
+def measure(given, known):
+    """What was asked for, added to what is known."""
+    for command in given.command or ("filter-prompts", "analyze-prompts"):
+        for size in given.rows or [100_000, 1_000_000]:
+            for workers in [0, *given.workers] if command == "filter-prompts" else [0]:
+                one = in_a_child(__file__, "--child", size, command, workers, threads=given.threads)
+                if "failed" in one:
+                    sys.exit(f"{command} at {size:,} rows: {one['failed']}")
+                known = [old for old in known if which(old) != which(one)] + [one]
+                if given.keep:
+                    given.keep.write_text(json.dumps(known))
+    return known
+
+
+def which(one):
+    """What was measured."""
+    return one["rows"], one["command"], one.get("workers", 0)
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", action="append", type=int)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--workers", action="append", type=int, default=[])
     parser.add_argument("--command", action="append", choices=("filter-prompts", "analyze-prompts"))
     parser.add_argument("--keep", type=Path, help="a JSON file of earlier measurements, added to")
     parser.add_argument("--show", action="store_true", help="only make the table of what --keep holds")
-    parser.add_argument("--child", nargs=2, metavar=("ROWS", "COMMAND"))
+    parser.add_argument("--child", nargs=3, metavar=("ROWS", "COMMAND", "WORKERS"))
     given = parser.parse_args()
     if given.child:
-        print(json.dumps(scale_part(int(given.child[0]), given.child[1])))
+        rows, command, workers = given.child
+        print(json.dumps(scale_part(int(rows), command, int(workers))))
         return
     known = json.loads(given.keep.read_text()) if given.keep and given.keep.is_file() else []
-    for command in () if given.show else given.command or ("filter-prompts", "analyze-prompts"):
-        for size in given.rows or [100_000, 1_000_000]:
-            one = in_a_child(__file__, "--child", size, command, threads=given.threads)
-            if "failed" in one:
-                sys.exit(f"{command} at {size:,} rows: {one['failed']}")
-            known = [old for old in known if (old["rows"], old["command"]) != (size, command)] + [one]
-            if given.keep:
-                given.keep.write_text(json.dumps(known))
-    text = f"# A million prompts through both commands\n\n{describe('rensa', 'tokenizers', 'pyarrow', 'scipy')}\n"
+    known = sorted(known if given.show else measure(given, known), key=which)
+    text = (
+        f"# Ten million prompts through the prompt commands\n\n{describe('rensa', 'tokenizers', 'pyarrow', 'scipy')}\n"
+    )
     for command in ("filter-prompts", "analyze-prompts"):
-        found = sorted((one for one in known if one["command"] == command), key=lambda one: one["rows"])
-        if found:
-            text += f"\n## {command}, {given.threads} threads\n\n{scale_table(found)}\n"
+        if found := [one for one in known if one["command"] == command and not one.get("workers")]:
+            text += f"\n## {command}, {given.threads} threads\n\n{scale_table(found)}\n\n{memory_table(found)}\n"
+    sizes = {one["rows"] for one in known if one.get("workers")}
+    if found := [one for one in known if one["rows"] in sizes and one["command"] == "filter-prompts"]:
+        text += f"\n## filter-prompts on workers of Ray\n\n{workers_table(found)}\n"
     write_table("prompts_scale", text)
 
 
