@@ -98,11 +98,8 @@ def test_a_killed_process_pays_again_for_no_answer_that_was_written(tmp_path):
 
 def test_many_requests_are_in_flight_and_no_more_than_asked_for(tmp_path):
     with ChatServer(delay=0.1) as server:
-        started = time.monotonic()
         ask(server.url, tmp_path / "a.jsonl", count=32, max_concurrent_requests=8)
-        took = time.monotonic() - started
     assert server.most_active == 8
-    assert took < 32 * 0.1 / 2
 
 
 def test_a_server_that_asks_for_a_pause_gets_it_from_everybody(tmp_path):

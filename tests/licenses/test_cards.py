@@ -3,6 +3,7 @@
 # ruff: noqa: E501 – rows of a table and quoted sentences stand whole
 
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -71,14 +72,21 @@ def test_an_invisible_character_does_not_hide_a_llama_base(judge):
     assert verdict(judge, '---\nlicense: mit\nbase_model: "meta-llama\u200b/Llama-3.1-8B"\n---\n') == "deny"
 
 
+@contextmanager
+def bounded_work():
+    """What runs away takes minutes; the bound is in CPU seconds and far from what the work takes, on any machine."""
+    started = time.process_time()
+    yield
+    assert time.process_time() - started < 20
+
+
 def test_aliases_are_followed_within_a_budget(judge):
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
         for before, name in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    started = time.perf_counter()
-    assert verdict(judge, f"---\nlicense: apache-2.0\n{bomb}datasets: *i\n---\n") == "review"
-    assert time.perf_counter() - started < 2
+    with bounded_work():
+        assert verdict(judge, f"---\nlicense: apache-2.0\n{bomb}datasets: *i\n---\n") == "review"
 
 
 def test_merge_keys_do_not_hide_a_base(judge):
@@ -88,16 +96,14 @@ def test_merge_keys_do_not_hide_a_base(judge):
 
 @pytest.mark.parametrize("nest", ["[" * 9000, "{a: " * 9000, "- " * 9000, "? " * 9000])
 def test_deep_nesting_is_refused_quickly(judge, nest):
-    started = time.perf_counter()
-    assert verdict(judge, f"---\nlicense: apache-2.0\ntags: {nest}\n---\n") in ("review", "deny")
-    assert time.perf_counter() - started < 2
+    with bounded_work():
+        assert verdict(judge, f"---\nlicense: apache-2.0\ntags: {nest}\n---\n") in ("review", "deny")
 
 
 def test_twenty_thousand_parents_are_bounded(judge):
     parents = "".join(f"- nobody/none_{number}\n" for number in range(20_000))
-    started = time.perf_counter()
-    decision = judge("a/one", {"a/one": f"---\nlicense: apache-2.0\nbase_model:\n{parents}---\n"})
-    assert time.perf_counter() - started < 2
+    with bounded_work():
+        decision = judge("a/one", {"a/one": f"---\nlicense: apache-2.0\nbase_model:\n{parents}---\n"})
     assert decision.verdict.value == "review"
     assert decision.lineage.truncated
 
@@ -110,9 +116,8 @@ def test_a_long_line_of_anything_is_read_in_bounded_time(judge):
         "[" * 300_000,
         "llama " * 150_000,
     ):
-        started = time.perf_counter()
-        verdict(judge, f"---\nlicense: apache-2.0\n---\n{filler}")
-        assert time.perf_counter() - started < 2, filler[:20]
+        with bounded_work():
+            verdict(judge, f"---\nlicense: apache-2.0\n---\n{filler}")
 
 
 def test_a_path_is_no_id_and_is_not_opened(judge):
