@@ -225,6 +225,8 @@ def add_runs(known, files):
     """Measurements of ``bench/scale.py`` put beside those known; a newer one of a size takes the older one's place."""
     for path in files:
         for run in json.loads(path.read_text(encoding="utf-8")):
+            if run.get("workers"):
+                continue
             same = [old for old in known["runs"] if (old["rows"], old["command"]) == (run["rows"], run["command"])]
             known["runs"] = [old for old in known["runs"] if old not in same] + [run]
 

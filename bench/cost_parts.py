@@ -67,7 +67,7 @@ def row_bytes(texts, signed, vectors):
         "read: the text alone, UTF-8": sum(len(text.encode()) for text in texts) / len(texts),
         "exact: hash and row number, sent": KEY_BYTES + number,
         "near: signature, kept": signed.nbytes / len(signed),
-        "near: a key and a row number for each band, sent": BANDS * 2 * number,
+        "near: a key that ends in a row number, for each band, sent": BANDS * number,
         "semantic: vector, kept": vector,
         "semantic: vector and row number for each of 4 clusters, sent": 4 * (vector + number),
         "write: Parquet, zstd": packed / len(texts),
