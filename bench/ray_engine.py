@@ -86,7 +86,7 @@ class Weighed:
     def __init__(self):
         self.there, self.back = Counter(), Counter()
 
-    def map(self, function, parts, *, shared=None):
+    def map(self, function, parts, *, shared=None, **_):
         from ray import cloudpickle
 
         name = getattr(shared, "__name__", None) or function.__name__

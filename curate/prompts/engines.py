@@ -29,8 +29,12 @@ class Engine(Protocol):
         parts: Iterable[tuple[Any, ...]],
         *,
         shared: Any = None,  # noqa: ANN401 – whatever the function wants
+        on_gpu: bool = False,
     ) -> Iterator[Result]:
-        """``function(shared, *part)`` of each part, in order; ``parts`` is drawn from as results are taken."""
+        """``function(shared, *part)`` of each part, in order; ``parts`` is drawn from as results are taken.
+
+        ``on_gpu``: the function runs a model, so a part has a GPU to itself where workers have any.
+        """
 
 
 class Local:
@@ -45,6 +49,7 @@ class Local:
         parts: Iterable[tuple[Any, ...]],
         *,
         shared: Any = None,  # noqa: ANN401 – whatever the function wants
+        on_gpu: bool = False,  # noqa: ARG002 – the protocol; a model here finds its device by itself
     ) -> Iterator[Result]:
         """``function(shared, *part)`` of each part, in order."""
         return (function(shared, *part) for part in parts)

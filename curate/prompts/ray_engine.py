@@ -59,7 +59,9 @@ class RayEngine:
 
     def __init__(self, ray: Any) -> None:  # noqa: ANN401 – the module, which may be absent
         self.ray = ray
-        self.at_once = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        resources = ray.cluster_resources()
+        self.gpus = int(resources.get("GPU", 0))
+        self.at_once = 2 * max(1, int(resources.get("CPU", 1)))
         self.task = ray.remote(run_part).options(max_retries=RETRIES, retry_exceptions=False)
 
     def map(
@@ -68,23 +70,27 @@ class RayEngine:
         parts: Iterable[tuple[Any, ...]],
         *,
         shared: Any = None,  # noqa: ANN401 – whatever the function wants
+        on_gpu: bool = False,
     ) -> Iterator[Result]:
-        """``function(shared, *part)`` of each part, in order, on the workers.
+        """``function(shared, *part)`` of each part, in order, on the workers; those that run a model on a GPU each.
 
         Raises:
             CurateError: what the function raised.
             RunError: a part's workers died ``RETRIES`` times, or Ray went away.
         """
         key, held = uuid.uuid4().hex, [self.ray.put(shared)]
+        has_gpu = on_gpu and self.gpus > 0
+        task = self.task.options(num_gpus=1) if has_gpu else self.task
+        at_once = 2 * self.gpus if has_gpu else self.at_once
         under_way: deque[tuple[Any, int]] = deque()
         sent = 0
         for part in parts:
             size = bytes_of(part)
-            while under_way and (len(under_way) >= self.at_once or sent + size > BYTES_UNDER_WAY):
+            while under_way and (len(under_way) >= at_once or sent + size > BYTES_UNDER_WAY):
                 reference, less = under_way.popleft()
                 sent -= less
                 yield self._result(reference)
-            under_way.append((self.task.remote(function, key, held, part), size))
+            under_way.append((task.remote(function, key, held, part), size))
             sent += size
         while under_way:
             yield self._result(under_way.popleft()[0])

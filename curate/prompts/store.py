@@ -143,7 +143,8 @@ class VectorStore:
         places = shared_out(texts, is_cheap=self.embedder.is_cheap)
         made = np.zeros((len(texts), ref.dimensions), dtype=np.float32)
         parts = (([texts[row] for row in part],) for part in places)
-        for part, vectors in zip(places, self.engine.map(encode_as, parts, shared=ref), strict=True):
+        found = self.engine.map(encode_as, parts, shared=ref, on_gpu=not self.embedder.is_cheap)
+        for part, vectors in zip(places, found, strict=True):
             made[part] = checked(vectors, len(part), ref)
         return made
 

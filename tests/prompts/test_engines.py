@@ -34,10 +34,18 @@ class Apart:
     def __init__(self, rows: int) -> None:
         self.rows_a_part = rows
         self.ran: set[str] = set()
+        self.on_gpu: set[str] = set()
 
     def map(
-        self, function: Callable[..., Any], parts: Iterable[tuple[Any, ...]], *, shared: Any = None
+        self,
+        function: Callable[..., Any],
+        parts: Iterable[tuple[Any, ...]],
+        *,
+        shared: Any = None,
+        on_gpu: bool = False,
     ) -> Iterator[Any]:
+        if on_gpu:
+            self.on_gpu.add(function.__name__)
         held = sent(shared)
         for part in parts:
             self.ran.add(function.__name__)
@@ -181,12 +189,14 @@ def test_what_parts_are_held_against_is_made_once_for_all_of_them(
 class Slow:
     """A Ray whose parts are only done when they are asked for, and which counts what it holds."""
 
-    def __init__(self) -> None:
+    def __init__(self, **more: float) -> None:
+        self.resources = {"CPU": 2.0, **more}
+        self.gpus: list[int] = []
         self.held: dict[int, list[Any]] = {}
         self.most_parts = self.most_bytes = self.number = 0
 
     def cluster_resources(self) -> dict[str, float]:
-        return {"CPU": 2.0}
+        return self.resources
 
     def put(self, what: object) -> object:
         return what
@@ -200,7 +210,8 @@ class Slow:
         self.most_bytes = max(self.most_bytes, sum(one[3][0].nbytes for one in self.held.values()))
         return self.number
 
-    def options(self, **_: object) -> "Slow":
+    def options(self, *, num_gpus: int = 0, **_: object) -> "Slow":
+        self.gpus += [num_gpus] if num_gpus else []
         return self
 
     def get(self, number: int) -> Any:
@@ -220,3 +231,23 @@ def test_parts_under_way_are_bounded_in_number_and_in_bytes_and_come_in_order(
     assert not ray.held
     # rows of 8 bytes: 4 parts fit by number, 2 of 800 bytes by size, and one alone may be larger
     assert (ray.most_parts, ray.most_bytes) == (parts, size)
+
+
+@pytest.mark.parametrize(("on_gpu", "gpus", "asked", "most"), [(True, 3, [1], 6), (True, 0, [], 4), (False, 3, [], 4)])
+def test_a_part_that_runs_a_model_asks_for_a_gpu_where_there_are_any(
+    on_gpu: bool, gpus: int, asked: list[int], most: int
+) -> None:
+    ray = Slow(**({"GPU": float(gpus)} if gpus else {}))
+    given = ((np.full(1, number, dtype=np.int64),) for number in range(20))
+    found = RayEngine(ray).map(lambda _, one: int(one[0]), given, on_gpu=on_gpu)
+    assert list(found) == list(range(20))
+    assert (ray.gpus, ray.most_parts) == (asked, most)
+
+
+def test_only_slow_embedders_want_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedders: list[tuple[Any, set[str]]] = [(Neighbourly(), {"encode_as"}), (load_embedder("default"), set())]
+    for embedder, wanted in embedders:
+        monkeypatch.setattr("curate.prompts.store.embedder_of", lambda _, embedder=embedder: embedder)
+        engine = Apart(5)
+        assert len(VectorStore(embedder, engine=engine)(varied()[:8])) == 8
+        assert (engine.ran, engine.on_gpu) == ({"encode_as"}, wanted)
