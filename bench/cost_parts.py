@@ -97,9 +97,9 @@ def band_shares(signed):
 
 def cell_shares(vectors):
     """Clusters as the semantic filter forms them: the largest against the mean, and the pairs against even clusters."""
-    from curate.prompts.clusters import form_cells
+    from curate.prompts.cells import form_cells
 
-    _, cells = form_cells(vectors, np.arange(len(vectors)), 6)
+    cells = list(form_cells(vectors, np.arange(len(vectors)), 6)[1])
     sizes = np.array([len(cell.members) for cell in cells], dtype=np.float64)
     visits = np.array([len(cell.visitors) for cell in cells], dtype=np.float64)
     return {

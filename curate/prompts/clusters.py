@@ -1,46 +1,32 @@
-"""All pairs of unit vectors at or above a cosine, by clusters: what is compared, and with what, is decided here.
+"""All pairs of unit vectors at or above a cosine, by clusters.
 
-Each row lives in the cluster of its nearest center and visits a few more whose centers are nearly as near; it is
-compared with the rows that live where it lives or visits: their outlines first, and what these leave open exactly.
+Each row is compared with the rows that live in the cells where it lives or visits (``cells``): their outlines first,
+and what these leave open exactly.
 """
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from curate.progress import Progress, silent
-from curate.prompts.engines import LOCAL, Engine, ranges
-from curate.prompts.neighbors import ROUNDING, cosines_of, improve_centers
-from curate.prompts.outlines import BASIS_ROWS, BATCH, ROUNDED, drawn, find_basis, likely_within, outlines
-from curate.prompts.pairs import Chunk, Runs
+from curate.prompts.cells import form_cells, in_groups
+from curate.prompts.engines import LOCAL, Engine
+from curate.prompts.neighbors import ROUNDING, cosines_of
+from curate.prompts.outlines import ROUNDED, likely_within
+from curate.prompts.pairs import Chunk, Runs, first_few
 from curate.prompts.rows import VectorRows
 
 if TYPE_CHECKING:
     import numpy as np
 
-WHOLE = 16_384
-"""So many rows are all compared with one another."""
-CENTER_ROWS = 32
-"""Rows of the sample in which centers are found, for each center."""
-CENTERS = 1.5
-"""Centers for each root of the rows: about as much time goes into joining them as into comparing inside."""
-MARGIN = 0.1
-"""A row visits centers whose cosine is at most so much less than that of the nearest."""
 PAIRS_A_ROW = 32
 """A row is given so many of its neighbours that are placed before it: the first."""
 PAIRS_AT_ONCE = 1 << 20
 """Pairs that are gathered before they are sorted and kept."""
 DENSE = 50
 """Verifying one pair takes as long as so many in a product of matrices."""
-
-
-class Cell(NamedTuple):
-    """The rows of a cluster: who lives there and who visits, both ascending."""
-
-    members: np.ndarray
-    visitors: np.ndarray
 
 
 def similar_pairs(
@@ -74,32 +60,21 @@ def similar_pairs(
     rows = np.arange(len(vectors)) if rows is None else rows
     kinds = np.zeros(len(rows), dtype=np.int64) if kinds is None else kinds
     outlined, formed = form_cells(vectors, rows, cells, clusters=clusters, engine=engine)
-    groups = in_groups(formed, engine.rows_a_part)
-    parts = (
-        (outlined[who], kinds[who], who, VectorRows(vectors, rows[who]), [tuple(map(len, cell)) for cell in group])
-        for group in groups
-        for who in [np.concatenate([part for cell in group for part in cell])]
-    )
-    found = Pairs(len(rows))
-    for number, pairs in enumerate(engine.map(pairs_of_cells, parts, shared=threshold)):
+    members: deque[int] = deque()
+
+    def parts() -> Iterator[tuple[Any, ...]]:
+        for group in in_groups(formed, engine.rows_a_part):
+            members.append(sum(len(cell.members) for cell in group))
+            who = np.concatenate([part for cell in group for part in cell])
+            sizes = [tuple(map(len, cell)) for cell in group]
+            yield outlined[who], kinds[who], who, VectorRows(vectors, rows[who]), sizes
+
+    found, done = Pairs(len(rows)), 0
+    for pairs in engine.map(pairs_of_cells, parts(), shared=threshold):
         found.add(*pairs)
-        progress("compare", number + 1, len(groups))
-    del outlined, formed, groups, parts
+        done += members.popleft()
+        progress("compare", done, len(rows))
     yield from found.all()
-
-
-def form_cells(
-    vectors: np.ndarray, rows: np.ndarray, cells: int, *, clusters: int | None = None, engine: Engine = LOCAL
-) -> tuple[np.ndarray, list[Cell]]:
-    """The outlines of some rows, and the clusters that they form; few rows are one cluster."""
-    import numpy as np
-
-    wanted = clusters or steady(CENTERS * len(rows) ** 0.5)
-    sample = drawn(vectors, rows, max(CENTER_ROWS * wanted, BASIS_ROWS))
-    outlined = outlines(vectors, rows, find_basis(vectors[rows[sample[:BASIS_ROWS]]]))
-    if len(rows) <= WHOLE and not clusters:
-        return outlined, [Cell(np.arange(len(rows)), np.zeros(0, dtype=np.int64))]
-    return outlined, list(join_cells(outlined, centers_of(outlined[sample], wanted), cells, engine=engine))
 
 
 class Pairs:
@@ -144,81 +119,6 @@ class Pairs:
             codes, cosines = self._few(codes, cosines)
             later, earlier = codes >> np.uint64(self.bits), codes & np.uint64((1 << self.bits) - 1)
             yield np.stack([earlier, later], axis=1).astype(np.int64), cosines
-
-
-def steady(number: float) -> int:
-    """The number to the next sixteenth of an octave, so that it seldom changes when a few rows go."""
-    return max(1, round(2 ** (round(16 * math.log2(max(number, 1))) / 16)))
-
-
-def first_few(ordered: np.ndarray, most: int) -> np.ndarray:
-    """(numbers,) bool: of each run of equal numbers, the first ``most``."""
-    import numpy as np
-
-    few: np.ndarray = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left") < most
-    return few
-
-
-def centers_of(sample: np.ndarray, clusters: int) -> np.ndarray:
-    """(clusters, directions) unit centers of some outlined, from the first of them onwards."""
-    import numpy as np
-
-    flat = sample[:, :-1].astype(np.float32)
-    flat /= np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-9)
-    return improve_centers(flat, flat[:clusters])
-
-
-def join_cells(outlined: np.ndarray, centers: np.ndarray, cells: int, *, engine: Engine = LOCAL) -> Iterator[Cell]:
-    """The clusters that some row lives in, with their members and visitors."""
-    import numpy as np
-
-    parts = ((outlined[rows],) for rows in ranges(len(outlined), BATCH))
-    joined = list(engine.map(nearest_centers, parts, shared=(centers, cells)))
-    starts = np.arange(len(joined)) * BATCH
-    at_home = by_cell(np.concatenate([home for home, _, _ in joined]), None, len(centers))
-    visits = np.concatenate([row + start for (_, row, _), start in zip(joined, starts, strict=True)])
-    visiting = by_cell(np.concatenate([cell for _, _, cell in joined]), visits, len(centers))
-    for members, visitors in zip(at_home, visiting, strict=True):
-        if len(members):
-            yield Cell(members, visitors)
-
-
-def by_cell(cells: np.ndarray, rows: np.ndarray | None, count: int) -> list[np.ndarray]:
-    """The rows of each cell, ascending; all rows in their order if none are given."""
-    import numpy as np
-
-    order = np.argsort(cells, kind="stable")
-    bounds = np.searchsorted(cells[order], np.arange(1, count))
-    return np.split(order if rows is None else rows[order], bounds)
-
-
-def nearest_centers(shared: tuple[np.ndarray, int], outlined: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where each row lives; and of visits, the row and the cell."""
-    import numpy as np
-
-    centers, cells = shared
-    similar = outlined[:, :-1].astype(np.float32) @ centers.T
-    home = similar.argmax(axis=1).astype(np.int32)
-    here = np.arange(len(home))
-    least = similar[here, home] - MARGIN
-    similar[here, home] = -2.0
-    row, cell = np.divmod(np.flatnonzero(similar >= least[:, None]), len(centers))
-    order = np.lexsort((cell, -similar[row, cell], row))
-    near = order[first_few(row[order], cells - 1)]
-    return home, row[near].astype(np.int32), cell[near].astype(np.int32)
-
-
-def in_groups(members: list[Cell], rows: int) -> list[list[Cell]]:
-    """The clusters, so many together as have about so many rows; each by itself where that is 0."""
-    groups: list[list[Cell]] = []
-    room = 0
-    for cell in members:
-        if room <= 0:
-            groups.append([])
-            room = rows
-        groups[-1].append(cell)
-        room -= len(cell.members) + len(cell.visitors)
-    return groups
 
 
 def pairs_of_cells(

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from curate.prompts.engines import ranges
@@ -61,7 +62,7 @@ def contamination(
     rephrased: float = 0.6,
     rephrased_without_numbers: float = 0.9,
     reference: bool = True,
-) -> list[Gone]:
+) -> Iterator[Gone]:
     """Rows that hold a benchmark item or a row of the reference: verbatim, edited, embedded or rephrased.
 
     Args:
@@ -72,21 +73,25 @@ def contamination(
         rephrased_without_numbers: least cosine where there are no numbers to compare.
         reference: protect the reference's rows as well (in wording, not in meaning: they are what is aimed at).
     """
-    hits: dict[int, Hit] = {}
     guarded = work.once(f"contamination {reference}", lambda: Guarded(work, reference=reference))
     if not guarded.indexes:
         work.notes.append("contamination: skipped, no benchmark and no reference was given")
-        return []
-    forms = work.forms()
-    for row, hit in (
-        *held_grams(guarded, forms, contained),
-        *held_wording(guarded, forms, work.prompts.texts, jaccard_at_least),
-    ):
-        hits.setdefault(row, hit)
-    for kept in guarded.benchmarks:
-        for row, hit in held_meaning(work, kept, rephrased, rephrased_without_numbers):
+        return
+    forms, texts = work.forms(), work.prompts.texts
+    items = [(kept, work.vectors(kept.prompts)) for kept in guarded.benchmarks]
+    rows = work.vector_rows(work.prompts) if items else None
+    for block in ranges(len(texts), ROWS_AT_ONCE):
+        asked, hits = texts[block], dict[int, Hit]()
+        found = [held_grams(guarded, forms[block], contained)]
+        found.append(held_wording(guarded, forms[block], asked, jaccard_at_least))
+        if rows is not None:
+            part = rows[block]
+            found += [held_meaning(*item, asked, part, rephrased, rephrased_without_numbers) for item in items]
+        for row, hit in chain.from_iterable(found):
             hits.setdefault(row, hit)
-    return [Gone(row, hits[row].how, score=hits[row].score, because_of=hits[row].item) for row in sorted(hits)]
+        for row in sorted(hits):
+            yield Gone(block.start + row, hits[row].how, score=hits[row].score, because_of=hits[row].item)
+        work.progress("contamination", block.stop, len(texts))
 
 
 def protect(name: str, prompts: PromptSet) -> Protected:
@@ -165,11 +170,9 @@ def held_wording(
     guarded: Guarded, forms: Sequence[str], texts: Sequence[str], jaccard_at_least: float
 ) -> Iterator[tuple[int, Hit]]:
     """Rows whose wording, or that after their first sentence, is an item's but for typing errors and courtesy."""
-    for start in range(0, len(forms), ROWS_AT_ONCE):
-        stop = start + ROWS_AT_ONCE
-        for row, item, similar in same_worded(guarded, forms[start:stop], texts[start:stop], jaccard_at_least):
-            kept, number = guarded.owners[item]
-            yield start + row, Hit(kept.called(number), f"the wording of an item of {kept.name}", similar)
+    for row, item, similar in same_worded(guarded, forms, texts, jaccard_at_least):
+        kept, number = guarded.owners[item]
+        yield row, Hit(kept.called(number), f"the wording of an item of {kept.name}", similar)
 
 
 def same_worded(
@@ -195,27 +198,23 @@ def same_worded(
             yield rows[place], item, similar
 
 
-def held_meaning(work: Work, kept: Protected, numbered: float, plain: float) -> Iterator[tuple[int, Hit]]:
+def held_meaning(
+    kept: Protected, items: np.ndarray, texts: Sequence[str], rows: np.ndarray, numbered: float, plain: float
+) -> Iterator[tuple[int, Hit]]:
     """Rows near an item in meaning: with the same numbers, or so near that numbers are not needed."""
     import numpy as np
 
     from curate.prompts.neighbors import ROUNDING, cosines_of, top_neighbors
 
-    items = work.vectors(kept.prompts)
-    rows = work.vector_rows(work.prompts)
-    for block in ranges(len(rows), ROWS_AT_ONCE):
-        part = rows[block]
-        best = top_neighbors(part, items, 1)[0]
-        close = np.flatnonzero((best >= min(numbered, plain) - ROUNDING).any(axis=1))
-        near = top_neighbors(part[close], items, 5)[1]
-        cosines = np.stack([cosines_of(part[close], items[one]) for one in near.T], axis=1)
-        for place, row in enumerate((close + block.start).tolist()):
-            text = work.prompts.texts[row]
-            found = same_thing(text, kept.prompts.texts, near[place], cosines[place], numbered, plain)
-            if found is not None:
-                item, cosine = found
-                yield row, Hit(kept.called(item), f"rephrases an item of {kept.name} (uncertain)", cosine)
-        work.progress("neighbours", block.stop, len(rows))
+    best = top_neighbors(rows, items, 1)[0]
+    close = np.flatnonzero((best >= min(numbered, plain) - ROUNDING).any(axis=1))
+    near = top_neighbors(rows[close], items, 5)[1]
+    cosines = np.stack([cosines_of(rows[close], items[one]) for one in near.T], axis=1)
+    for place, row in enumerate(close.tolist()):
+        found = same_thing(texts[row], kept.prompts.texts, near[place], cosines[place], numbered, plain)
+        if found is not None:
+            item, cosine = found
+            yield row, Hit(kept.called(item), f"rephrases an item of {kept.name} (uncertain)", cosine)
 
 
 def same_thing(

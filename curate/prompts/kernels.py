@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
-from curate.prompts.clusters import join_cells, pairs_of_cells, similar_pairs
+from curate.prompts.cells import join_cells
+from curate.prompts.clusters import pairs_of_cells, similar_pairs
 from curate.prompts.embed import normalised, sum_rows
 from curate.prompts.minhash import PERMUTATIONS, band_pairs, likely_pairs, met_any, signatures
 from curate.prompts.neighbors import find_centers

@@ -18,6 +18,8 @@ AT_ONCE = 8192
 SHARE = 1 << 19
 """Keys that are sorted together, about."""
 MOST_SHARES = 256
+INDEX_BITS = 6
+"""First bits of a key that say in which of the index's arrays it is."""
 MOST_RECENT = 1 << 18
 """Keys that are kept in a dictionary before they are sorted in among the others."""
 
@@ -110,14 +112,14 @@ def first_rows(texts: Iterable[str], severities: np.ndarray) -> np.ndarray:
 
 
 class Index:
-    """Which row belongs to a key: recent keys in a dictionary, the others in sorted arrays (24 bytes each)."""
+    """Which row belongs to a key: recent keys in a dictionary, the others in sorted arrays (24 bytes each).
+
+    The arrays are many, by the first bits of the key, so that little is moved when keys are sorted in.
+    """
 
     def __init__(self) -> None:
-        import numpy as np
-
         self.recent: dict[bytes, int] = {}
-        self.high = self.low = np.zeros(0, dtype=np.uint64)
-        self.rows = np.zeros(0, dtype=np.int64)
+        self.shares = [Sorted() for _ in range(1 << INDEX_BITS)]
 
     def add(self, keys: list[bytes], start: int) -> None:
         """Keys of rows that follow one another; a key that is there keeps its row."""
@@ -132,30 +134,68 @@ class Index:
         import numpy as np
 
         keys = packed(self.recent)
-        rows = np.concatenate([self.rows, np.fromiter(self.recent.values(), np.int64, len(self.recent))])
+        rows = np.fromiter(self.recent.values(), np.int64, len(self.recent))
         self.recent = {}
-        high = np.concatenate([self.high, keys[:, 0]])
-        order = np.argsort(high, kind="stable")
-        self.high, self.rows = high[order], rows[order]
-        self.low = np.concatenate([self.low, keys[:, 1]])[order]
+        for share, places in by_share(keys):
+            self.shares[share].add(keys[places], rows[places])
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """(keys,) the row of each key; -1 where there is none."""
         import numpy as np
 
         rows = np.full(len(keys), -1, dtype=np.int64)
-        if len(self.rows):
-            places = np.searchsorted(self.high, keys[:, 0])
-            asked = np.flatnonzero(places < len(self.rows))
-            while len(asked):
-                asked = asked[self.high[places[asked]] == keys[asked, 0]]
-                same = self.low[places[asked]] == keys[asked, 1]
-                rows[asked[same]] = self.rows[places[asked[same]]]
-                asked = asked[~same]
-                places[asked] += 1
-                asked = asked[places[asked] < len(self.rows)]
+        if any(len(share.rows) for share in self.shares):
+            for number, places in by_share(keys):
+                rows[places] = self.shares[number].find(keys[places])
         if self.recent:
             content = np.ascontiguousarray(keys).tobytes()
             for place in np.flatnonzero(rows < 0).tolist():
                 rows[place] = self.recent.get(content[place * KEY_BYTES : (place + 1) * KEY_BYTES], -1)
+        return rows
+
+
+def by_share(keys: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The places of some keys in each share that has any."""
+    import numpy as np
+
+    share = (keys[:, 0] >> np.uint64(64 - INDEX_BITS)).astype(np.uint8)
+    order = np.argsort(share, kind="stable")
+    for places in np.split(order, np.flatnonzero(np.diff(share[order])) + 1):
+        if len(places):
+            yield int(share[places[0]]), places
+
+
+class Sorted:
+    """Some keys and their rows, sorted by the first half of the key."""
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.high = self.low = np.zeros(0, dtype=np.uint64)
+        self.rows = np.zeros(0, dtype=np.int64)
+
+    def add(self, keys: np.ndarray, rows: np.ndarray) -> None:
+        """More keys, none of which is there."""
+        import numpy as np
+
+        high = np.concatenate([self.high, keys[:, 0]])
+        order = np.argsort(high, kind="stable")
+        self.high = high[order]
+        self.low = np.concatenate([self.low, keys[:, 1]])[order]
+        self.rows = np.concatenate([self.rows, rows])[order]
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """(keys,) the row of each key; -1 where there is none."""
+        import numpy as np
+
+        rows = np.full(len(keys), -1, dtype=np.int64)
+        places = np.searchsorted(self.high, keys[:, 0])
+        asked = np.flatnonzero(places < len(self.rows))
+        while len(asked):
+            asked = asked[self.high[places[asked]] == keys[asked, 0]]
+            same = self.low[places[asked]] == keys[asked, 1]
+            rows[asked[same]] = self.rows[places[asked[same]]]
+            asked = asked[~same]
+            places[asked] += 1
+            asked = asked[places[asked] < len(self.rows)]
         return rows

@@ -22,6 +22,8 @@ ROUNDED = 2e-3
 BASIS_ROWS = 8192
 BLOCK = 512
 """Rows of a block of bounds: with the few thousand of a cluster it stays in cache."""
+DRAWN_FROM = 1 << 19
+"""Rows whose draw is looked at together."""
 BATCH = 4096
 """Rows that join clusters at once: the same on every engine, for a product of matrices rounds by its size."""
 
@@ -33,10 +35,17 @@ def drawn(vectors: np.ndarray, rows: np.ndarray, count: int) -> np.ndarray:
     """
     import numpy as np
 
-    head = np.ascontiguousarray(vectors[rows, :2] if vectors.shape[1] > 1 else vectors[rows][:, [0, 0]])
-    key = head.astype(np.float32, copy=False).view(np.uint64)[:, 0] * np.uint64(0x9E3779B97F4A7C15)
-    key ^= key >> np.uint64(29)
-    return np.argsort(key * np.uint64(0xBF58476D1CE4E5B9), kind="stable")[:count]
+    best, places = np.zeros(0, dtype=np.uint64), np.zeros(0, dtype=np.int64)
+    for piece in ranges(len(rows), DRAWN_FROM):
+        part = vectors[rows[piece], :2] if vectors.shape[1] > 1 else vectors[rows[piece]][:, [0, 0]]
+        head = np.ascontiguousarray(part).astype(np.float32, copy=False)
+        key = head.view(np.uint64)[:, 0] * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(29)
+        best = np.concatenate([best, key * np.uint64(0xBF58476D1CE4E5B9)])
+        places = np.concatenate([places, np.arange(piece.start, piece.stop)])
+        first = np.argsort(best, kind="stable")[:count]
+        best, places = best[first], places[first]
+    return places
 
 
 def find_basis(sample: np.ndarray) -> np.ndarray:

@@ -40,12 +40,14 @@ class Runs:
         if len(codes):
             self.ends.append(self.ends[-1] + len(codes))
 
-    def ranges(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The pairs of some later places after those of others: numbers of all runs, and what stands beside them."""
+    def ranges(self, step: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The pairs of so many later places after those of others: numbers of all runs, and what stands beside them."""
         import numpy as np
 
+        step = step or PLACES_AT_ONCE
+
         codes, known = self.codes.array(), None if self.known is None else self.known.array()
-        bounds = np.arange(0, self.places + PLACES_AT_ONCE, PLACES_AT_ONCE, dtype=np.uint64) << np.uint64(self.bits)
+        bounds = np.arange(0, self.places + step, step, dtype=np.uint64) << np.uint64(self.bits)
         cuts = np.zeros((len(bounds), len(self.ends) - 1), dtype=np.int64)
         for run, (start, end) in enumerate(pairwise(self.ends)):
             cuts[:, run] = start + np.searchsorted(codes[start:end], bounds)
@@ -97,3 +99,11 @@ class Refused:
             for known in self.rounds:
                 found &= ~np.isin(codes, known[slice(*np.searchsorted(known, ends))])
         return found
+
+
+def first_few(ordered: np.ndarray, most: int) -> np.ndarray:
+    """(numbers,) bool: of each run of equal numbers, the first ``most``."""
+    import numpy as np
+
+    few: np.ndarray = np.arange(len(ordered)) - np.searchsorted(ordered, ordered, side="left") < most
+    return few

@@ -80,14 +80,15 @@ class VectorStore:
         """(texts,) the row of ``vectors`` each text's vector lies in; new texts are encoded."""
         import numpy as np
 
-        keys = np.zeros((len(texts), 2), dtype=np.uint64)
+        keys = ArrayFile(np.uint64, 2)
         new: dict[bytes, str] = {}
         encode = self._encode if self.path is None else self._encode_to_disk
         for start in range(0, len(texts), AT_ONCE):
             batch = texts[start : start + AT_ONCE]
             hashes = [hash_text(text) for text in batch]
-            keys[start : start + len(batch)] = packed(hashes)
-            for place in np.flatnonzero(self.index.find(keys[start : start + len(batch)]) < 0).tolist():
+            asked = packed(hashes)
+            keys.add(asked)
+            for place in np.flatnonzero(self.index.find(asked) < 0).tolist():
                 new.setdefault(hashes[place], batch[place])
             while len(new) >= self.block:
                 block = {key: new.pop(key) for key in list(islice(new, self.block))}
@@ -96,9 +97,9 @@ class VectorStore:
         if new:
             encode(new)
             progress("embed", len(texts), len(texts))
-        found = np.zeros(len(texts), dtype=np.int64)
+        found, wanted = np.zeros(len(texts), dtype=np.int64), keys.array()
         for start in range(0, len(texts), AT_ONCE):
-            found[start : start + AT_ONCE] = self.index.find(keys[start : start + AT_ONCE])
+            found[start : start + AT_ONCE] = self.index.find(wanted[start : start + AT_ONCE])
         return found
 
     def hold(self, texts: Iterable[str], *vectors: np.ndarray) -> None:

@@ -20,6 +20,7 @@ from curate.prompts import clusters as clustered
 from curate.prompts import columns, reading, scratch, store
 from curate.prompts import outlines as outlined
 from curate.prompts.alike import Wordings
+from curate.prompts.cells import steady
 from curate.prompts.kernels import keep_first, similar_pairs, sum_rows
 from curate.prompts.neighbors import top_neighbors
 from curate.prompts.promptset import write_prompts
@@ -215,7 +216,7 @@ def test_the_clusters_of_what_is_left_are_almost_those_of_before() -> None:
     left = np.delete(rows, before[:2])
     after = left[outlined.drawn(vectors, left, 500)]
     assert np.array_equal(after[:498], before[2:])
-    assert clustered.steady(300.0) == clustered.steady(301.0)
+    assert steady(300.0) == steady(301.0)
 
 
 def test_nothing_goes_because_of_what_has_gone_itself() -> None:
