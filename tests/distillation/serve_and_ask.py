@@ -1,5 +1,6 @@
 """A process that starts a server, asks it and may be killed: ``python -m tests.distillation.serve_and_ask EXE DIR``."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -34,5 +35,6 @@ def serve_and_ask(program, folder, *, count=20, progress=None, offline=False, co
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in a shell's background inherit it ignored
     server_module.GRACE_S = 1.0
     serve_and_ask(Path(sys.argv[1]), Path(sys.argv[2]))

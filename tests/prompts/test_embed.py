@@ -119,7 +119,7 @@ def test_benchmark_items_are_found_verbatim_edited_and_inside_longer_text(tmp_pa
         *varied(),
     ]
     bench = read_prompts(write_texts(tmp_path / "bench.jsonl", [item, "Name a river."]))
-    gone = contamination(Work(read_prompts(write_texts(tmp_path / "p.jsonl", texts)), benchmarks=(bench,)))
+    gone = list(contamination(Work(read_prompts(write_texts(tmp_path / "p.jsonl", texts)), benchmarks=(bench,))))
     assert {one.row for one in gone} >= {0, 1, 2}
     assert {one.row for one in gone} <= {0, 1, 2, 3}
     assert {one.because_of for one in gone} == {"bench:r0"}
@@ -130,7 +130,7 @@ def test_rows_of_the_reference_do_not_leak_into_the_prompts(tmp_path: Path) -> N
         write_texts(tmp_path / "target.jsonl", ["My card was stolen in Vienna", "Where is my refund?"])
     )
     texts = ["my card was stolen in Vienna!", "Please answer: Where is my refnd?", "Where can I buy a map of Vienna?"]
-    gone = contamination(Work(read_prompts(write_texts(tmp_path / "p.jsonl", texts)), reference=reference))
+    gone = list(contamination(Work(read_prompts(write_texts(tmp_path / "p.jsonl", texts)), reference=reference)))
     assert [one.row for one in gone] == [0, 1]
 
 

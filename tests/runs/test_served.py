@@ -15,6 +15,7 @@ from curate.distillation.results import TrainingReport
 from curate.errors import RunError, UnavailableError
 from curate.runs.statement import make_statement
 from curate.runs.verify import verify_run
+from tests.cli.test_run_commands import LISTENS
 from tests.distillation.stand_in import wait_until
 from tests.runs.conftest import EXAMPLES
 from tests.runs.small_runs import ANSWER, go, make_run
@@ -102,7 +103,7 @@ def test_ctrl_c_stops_the_server_and_ends_with_130(tmp_path, base, cards, vllm, 
         config[key] = str(EXAMPLES / config[key])
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config))))
     curate = subprocess.Popen(
-        [sys.executable, "-m", "curate", "run", "run.yaml", "--root", "runs"],
+        [sys.executable, "-c", LISTENS, "run", "run.yaml", "--root", "runs"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
