@@ -89,7 +89,10 @@ def held_out_table(runs):
 
 def peak_line(runs):
     """Peak memory as a straight line through the two largest sizes, held against the line through the two before."""
-    rows, peaks = [run["rows"] for run in runs], [run.get("own_gib", run["peak_gib"]) for run in runs]
+    runs = [run for run in runs if "own_gib" in run]
+    if len(runs) < 2:
+        return "Memory was not measured again."
+    rows, peaks = [run["rows"] for run in runs], [run["own_gib"] for run in runs]
 
     def line(last):
         slope = (peaks[last] - peaks[last - 1]) / (rows[last] - rows[last - 1])

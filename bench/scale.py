@@ -274,6 +274,7 @@ def main():
     parser.add_argument("--command", action="append", choices=("filter-prompts", "analyze-prompts"))
     parser.add_argument("--keep", type=Path, help="a JSON file of earlier measurements, added to")
     parser.add_argument("--show", action="store_true", help="only make the table of what --keep holds")
+    parser.add_argument("--note", default="", help="a sentence for the head of the table")
     parser.add_argument("--child", nargs=3, metavar=("ROWS", "COMMAND", "WORKERS"))
     given = parser.parse_args()
     if given.child:
@@ -285,6 +286,7 @@ def main():
     text = (
         f"# Ten million prompts through the prompt commands\n\n{describe('rensa', 'tokenizers', 'pyarrow', 'scipy')}\n"
     )
+    text += f"\n{given.note}\n" if given.note else ""
     for command in ("filter-prompts", "analyze-prompts"):
         if found := [one for one in known if one["command"] == command and not one.get("workers")]:
             text += f"\n## {command}, {given.threads} threads\n\n{scale_table(found)}\n\n{memory_table(found)}\n"
