@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Self
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,11 +47,12 @@ def read_resident() -> int:
         return int(stream.read().split()[1]) * resource.getpagesize()
 
 
-class Peak:
-    """The largest resident size while it runs, read every few milliseconds."""
+class Looking:
+    """A thread that calls ``look`` every so many seconds while a block runs."""
 
-    def __enter__(self) -> "Peak":
-        self.start = self.most = read_resident()
+    every = 1.0
+
+    def __enter__(self) -> Self:
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
@@ -58,12 +60,25 @@ class Peak:
 
     def watch(self) -> None:
         """Until it is stopped."""
-        while not self.stopped.wait(0.004):
-            self.most = max(self.most, read_resident())
+        while not self.stopped.wait(self.every):
+            self.look()
 
     def __exit__(self, *_: object) -> None:
         self.stopped.set()
         self.thread.join()
+
+
+class Peak(Looking):
+    """The largest resident size while it runs, read every few milliseconds."""
+
+    every = 0.004
+
+    def __init__(self) -> None:
+        self.start = self.most = read_resident()
+
+    def look(self) -> None:
+        """Read it once."""
+        self.most = max(self.most, read_resident())
 
     @property
     def megabytes(self) -> float:
@@ -71,21 +86,12 @@ class Peak:
         return (self.most - self.start) / 1e6
 
 
-class Below:
+class Below(Looking):
     """CPU seconds of every process below this one, and the own memory of the largest, looked at once a second."""
 
-    def __enter__(self) -> "Below":
+    def __init__(self) -> None:
         self.used: dict[tuple[int, str], float] = {}
         self.largest = 0
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self.watch, daemon=True)
-        self.thread.start()
-        return self
-
-    def watch(self) -> None:
-        """Until it is stopped."""
-        while not self.stopped.wait(1):
-            self.look()
 
     def look(self) -> float:
         """CPU seconds so far, of those that have ended as well."""
@@ -104,10 +110,6 @@ class Below:
             self.used[pid, born] = ticks / os.sysconf("SC_CLK_TCK")
             self.largest = max(self.largest, own_bytes(pid))
         return sum(self.used.values())
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        self.thread.join()
 
 
 def own_bytes(pid: int) -> int:

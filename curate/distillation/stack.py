@@ -1,6 +1,6 @@
 """All four terms of one batch: L = task·L_task + α·L_KD + β·L_feat + γ·L_att."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from curate.distillation.balance import RESPONSE
 from curate.distillation.batches import Batch, Example
 from curate.distillation.cache import TeacherCache
 from curate.distillation.config import ULD, LossConfig
-from curate.distillation.features import FeatureLoss, count_positions
+from curate.distillation.features import FeatureLoss
 from curate.distillation.fused import FusedTerms, fused_kd_terms, fused_topk_terms
 from curate.distillation.layers import LayerMap, map_features, map_maps
 from curate.distillation.sides import CROSS, DECODER, ENCODER, count_layers
@@ -36,19 +36,8 @@ class Totals:
         return sum(self.queries.values())
 
 
-def count_totals(batches: Iterable[Batch]) -> Totals:
-    """The counts of one optimizer step."""
-    listed = list(batches)
-    masks = {side: [batch.masks[side] for batch in listed] for side in (listed[0].masks if listed else ())}
-    return Totals(
-        max(1, sum(batch.answer_tokens for batch in listed)),
-        {side: max(1, sum(count_positions(mask) for mask in known)) for side, known in masks.items()},
-        {side: max(1, sum(int(mask.sum()) for mask in known)) for side, known in masks.items()},
-    )
-
-
 def count_examples(examples: Sequence[Example]) -> Totals:
-    """The same from the examples of a step, before any of them is a tensor."""
+    """The counts of one optimizer step, from its examples, before any of them is a tensor."""
     listed = [example.lengths for example in examples]
     sides = {side: [lengths[side] for lengths in listed] for side in (listed[0] if listed else ())}
     return Totals(

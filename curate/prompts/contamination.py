@@ -81,9 +81,8 @@ def contamination(
     items = [(kept, work.vectors(kept.prompts)) for kept in guarded.benchmarks]
     rows = work.vector_rows(work.prompts) if items else None
     for block in ranges(len(texts), ROWS_AT_ONCE):
-        asked, hits = texts[block], dict[int, Hit]()
-        found = [held_grams(guarded, forms[block], contained)]
-        found.append(held_wording(guarded, forms[block], asked, jaccard_at_least))
+        asked, written, hits = texts[block], forms[block], dict[int, Hit]()
+        found = [held_grams(guarded, written, contained), held_wording(guarded, written, asked, jaccard_at_least)]
         if rows is not None:
             part = rows[block]
             found += [held_meaning(*item, asked, part, rephrased, rephrased_without_numbers) for item in items]

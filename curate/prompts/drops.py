@@ -13,12 +13,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, islice, pairwise
 from operator import eq
-from typing import IO, TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from pydantic_core import ValidationError, core_schema
 
 from curate.artifact import Value, canonical_json
-from curate.prompts.scratch import WRITTEN_AT_ONCE, failing_clearly, is_large, mapped, scratch_file
+from curate.prompts.scratch import Spill
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -159,7 +159,8 @@ class DropLog:
 
     def __init__(self) -> None:
         self.waiting: list[Row] = []
-        self.pieces = Pieces()
+        self.blocks = Spill()
+        self.ends = array("Q", [0])
 
     def add(self, rows: Iterable[Row]) -> None:
         """More rows.
@@ -176,60 +177,27 @@ class DropLog:
         """What another one has, after what is here."""
         self._pack()
         for block in other.drops().blocks:
-            self.pieces.add(bytes(block))
+            self._keep(bytes(block))
 
     def _pack(self) -> None:
         """Make a block of the rows that wait."""
         if self.waiting:
-            self.pieces.add(packed(self.waiting))
+            self._keep(packed(self.waiting))
             self.waiting = []
+
+    def _keep(self, block: bytes) -> None:
+        """One more block."""
+        self.blocks.add(block, len(block))
+        self.ends.append(self.ends[-1] + len(block))
 
     def drops(self) -> Drops:
         """All so far."""
         self._pack()
-        return Drops(self.pieces.seen())
-
-
-class Pieces:
-    """Pieces of bytes, one after the other: in memory while they are few, then in a file without a name."""
-
-    def __init__(self) -> None:
-        self.held: list[bytes] = []
-        self.size = 0
-        self.ends = array("Q", [0])
-        """In the file."""
-        self.stream: IO[bytes] | None = None
-
-    def add(self, piece: bytes) -> None:
-        """One more.
-
-        Raises:
-            RunError: the disk is full, or there is no folder for the file.
-        """
-        self.held.append(piece)
-        self.size += len(piece)
-        if self.size > WRITTEN_AT_ONCE if self.stream is not None else is_large(self.size):
-            self._write()
-
-    def _write(self) -> None:
-        """Move what is in memory to the file."""
-        if self.stream is None:
-            self.stream = scratch_file()
-        with failing_clearly():
-            for piece in self.held:
-                self.stream.write(piece)
-                self.ends.append(self.ends[-1] + len(piece))
-            self.stream.flush()
-        self.held, self.size = [], 0
-
-    def seen(self) -> list[bytes | memoryview]:
-        """All so far."""
-        if self.stream is None:
-            return [*self.held]
-        if self.held:
-            self._write()
-        content = memoryview(mapped(self.stream))
-        return [content[start:end] for start, end in pairwise(self.ends)]
+        content = self.blocks.content()
+        if content is None:
+            return Drops([*self.blocks.held])
+        whole = memoryview(content)
+        return Drops([whole[start:end] for start, end in pairwise(self.ends)])
 
 
 def packed(rows: Sequence[Row]) -> bytes:

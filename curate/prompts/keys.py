@@ -76,11 +76,8 @@ def shares_of(texts: Iterable[str], count: int) -> Iterator[tuple[np.ndarray, np
         part[:, 0] = np.arange(row, row + len(batch))
         part[:, 1:] = packed(map(hash_text, batch))
         row += len(batch)
-        share = (part[:, 1] >> np.uint64(56)).astype(np.uint8) >> np.uint8(8 - bits)
-        part = part[np.argsort(share, kind="stable")]
-        ends = np.cumsum(np.bincount(share, minlength=len(files))).tolist()
-        for file, start, end in zip(files, [0, *ends], ends, strict=False):
-            file.add(part[start:end])
+        for share, places in by_share(part[:, 1], bits):
+            files[share].add(part[places])
     while files:
         found = files.pop().array()
         yield found[:, 0].astype(np.int64), found[:, 1:]
@@ -136,7 +133,7 @@ class Index:
         keys = packed(self.recent)
         rows = np.fromiter(self.recent.values(), np.int64, len(self.recent))
         self.recent = {}
-        for share, places in by_share(keys):
+        for share, places in by_share(keys[:, 0], INDEX_BITS):
             self.shares[share].add(keys[places], rows[places])
 
     def find(self, keys: np.ndarray) -> np.ndarray:
@@ -145,7 +142,7 @@ class Index:
 
         rows = np.full(len(keys), -1, dtype=np.int64)
         if any(len(share.rows) for share in self.shares):
-            for number, places in by_share(keys):
+            for number, places in by_share(keys[:, 0], INDEX_BITS):
                 rows[places] = self.shares[number].find(keys[places])
         if self.recent:
             content = np.ascontiguousarray(keys).tobytes()
@@ -154,11 +151,11 @@ class Index:
         return rows
 
 
-def by_share(keys: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The places of some keys in each share that has any."""
+def by_share(keys: np.ndarray, bits: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The places of some 64-bit keys in each share that has any: those whose first (at most eight) bits are alike."""
     import numpy as np
 
-    share = (keys[:, 0] >> np.uint64(64 - INDEX_BITS)).astype(np.uint8)
+    share = (keys >> np.uint64(56)).astype(np.uint8) >> np.uint8(8 - bits)
     order = np.argsort(share, kind="stable")
     for places in np.split(order, np.flatnonzero(np.diff(share[order])) + 1):
         if len(places):

@@ -102,6 +102,45 @@ def gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return room.array()
 
 
+class Spill:
+    """Pieces of bytes, one after the other: in memory while they are few, then in a file without a name."""
+
+    def __init__(self, *, beside: int = 1) -> None:
+        """``beside``: how many grow at the same time."""
+        self.beside = beside
+        self.held: list[Any] = []
+        self.size = 0
+        self.stream: IO[bytes] | None = None
+
+    def add(self, piece: Any, size: int) -> None:  # noqa: ANN401 – what a file writes: bytes, or an array's
+        """One more, of so many bytes.
+
+        Raises:
+            RunError: the disk is full, or there is no folder for the file.
+        """
+        self.held.append(piece)
+        self.size += size
+        if self.size > WRITTEN_AT_ONCE if self.stream is not None else is_large(self.size * self.beside):
+            self.write()
+
+    def write(self) -> None:
+        """Move what is in memory to the file."""
+        if self.stream is None:
+            self.stream = scratch_file()
+        with failing_clearly():
+            for piece in self.held:
+                self.stream.write(piece)
+            self.stream.flush()
+        self.held, self.size = [], 0
+
+    def content(self) -> mmap.mmap | None:
+        """All so far, mapped; None while it is in memory."""
+        if self.stream is None:
+            return None
+        self.write()
+        return mapped(self.stream)
+
+
 class ArrayFile:
     """An array that grows at the end: in memory while it is small, then in a file without a name."""
 
@@ -109,11 +148,9 @@ class ArrayFile:
         """``shape`` is that of one row: nothing where rows are numbers. ``beside``: how many grow at the same time."""
         import numpy as np
 
-        self.dtype, self.shape, self.beside = np.dtype(dtype), shape, beside
+        self.dtype, self.shape = np.dtype(dtype), shape
         self.rows = 0
-        self.parts: list[np.ndarray] = []
-        self.held = 0
-        self.stream: IO[bytes] | None = None
+        self.parts = Spill(beside=beside)
         self.seen = np.zeros((0, *shape), dtype=dtype)
 
     def add(self, part: np.ndarray) -> None:
@@ -124,23 +161,10 @@ class ArrayFile:
         """
         import numpy as np
 
-        if not len(part):
-            return
-        self.parts.append(np.ascontiguousarray(part, dtype=self.dtype))
-        self.rows += len(part)
-        self.held += self.parts[-1].nbytes
-        if self.held > WRITTEN_AT_ONCE if self.stream is not None else is_large(self.held * self.beside):
-            self._write()
-
-    def _write(self) -> None:
-        """Move what is in memory to the file."""
-        if self.stream is None:
-            self.stream = scratch_file()
-        with failing_clearly():
-            for part in self.parts:
-                self.stream.write(part.data)
-            self.stream.flush()
-        self.parts, self.held = [], 0
+        if len(part):
+            self.rows += len(part)
+            part = np.ascontiguousarray(part, dtype=self.dtype)
+            self.parts.add(part, part.nbytes)
 
     def array(self) -> np.ndarray:
         """All rows so far, not to be written to."""
@@ -148,11 +172,12 @@ class ArrayFile:
 
         if self.rows == len(self.seen):
             return self.seen
-        if self.stream is None:
-            self.parts = self.parts if len(self.parts) == 1 else [np.concatenate(self.parts)]
-            self.seen = self.parts[0].view()
+        content = self.parts.content()
+        if content is None:
+            whole = self.parts.held[0] if len(self.parts.held) == 1 else np.concatenate(self.parts.held)
+            self.parts.held = [whole]
+            self.seen = whole.view()
             self.seen.flags.writeable = False
         else:
-            self._write()
-            self.seen = np.frombuffer(mapped(self.stream), dtype=self.dtype).reshape(self.rows, *self.shape)
+            self.seen = np.frombuffer(content, dtype=self.dtype).reshape(self.rows, *self.shape)
         return self.seen

@@ -72,10 +72,6 @@ class VectorStore:
             return read_only(vectors)
         return gathered(vectors, found)
 
-    def at(self, places: np.ndarray) -> np.ndarray:
-        """(places, dimensions) the vectors in some rows of ``vectors``; many of them lie in a temporary file."""
-        return gathered(self.vectors, places)
-
     def places(self, texts: Sequence[str], *, progress: Progress = silent) -> np.ndarray:
         """(texts,) the row of ``vectors`` each text's vector lies in; new texts are encoded."""
         import numpy as np

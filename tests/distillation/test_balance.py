@@ -8,9 +8,10 @@ import torch
 from curate.distillation.balance import RESPONSE, Balance, Pulls
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.config import parse_config, without_teacher
-from curate.distillation.stack import LossStack, count_examples, count_totals
+from curate.distillation.stack import LossStack, count_examples
 from curate.distillation.student import keep_layers
 from curate.distillation.trainer import Trainer
+from tests.distillation.counting import count_totals
 
 from .classroom import QUESTIONS, make_config, make_model
 

@@ -8,9 +8,10 @@ from curate.distillation import cache as caches
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.cache import TeacherCache, build_cache, fingerprint_cache
 from curate.distillation.config import parse_config
-from curate.distillation.stack import LossStack, count_totals
+from curate.distillation.stack import LossStack
 from curate.distillation.student import keep_layers
 from curate.errors import ConfigError, RunError
+from tests.distillation.counting import count_totals
 
 from .classroom import QUESTIONS, make_config
 from .test_distill import teach

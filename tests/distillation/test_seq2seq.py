@@ -25,10 +25,11 @@ from curate.distillation.lora import add_lora, merge_lora
 from curate.distillation.results import TrainingReport
 from curate.distillation.sides import find_layers
 from curate.distillation.signals import Probe, find_head
-from curate.distillation.stack import LossStack, count_examples, count_totals
+from curate.distillation.stack import LossStack, count_examples
 from curate.distillation.student import export_student, keep_layers
 from curate.errors import ConfigError
 from curate.licenses.decision import Case
+from tests.distillation.counting import count_totals
 
 from .classroom import QUESTIONS, approve, make_config, make_model, make_rows, make_tokenizer
 

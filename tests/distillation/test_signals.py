@@ -19,8 +19,9 @@ from curate.distillation.chunks import cap
 from curate.distillation.config import parse_config
 from curate.distillation.sides import find_layers
 from curate.distillation.signals import Probe, find_head
-from curate.distillation.stack import LossStack, count_totals
+from curate.distillation.stack import LossStack
 from curate.errors import ConfigError
+from tests.distillation.counting import count_totals
 
 from .classroom import make_model
 from .test_attention import make_gemma, make_gpt2

@@ -7,10 +7,11 @@ from curate.distillation.batches import Encoder, collate
 from curate.distillation.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from curate.distillation.config import LoraSettings, parse_config
 from curate.distillation.lora import add_lora
-from curate.distillation.stack import LossStack, count_totals
+from curate.distillation.stack import LossStack
 from curate.distillation.student import keep_layers
 from curate.distillation.trainer import Trainer, choose_precision, learning_rate, plan_steps
 from curate.errors import ConfigError, RunError
+from tests.distillation.counting import count_totals
 
 from .classroom import QUESTIONS, make_config, make_model
 

@@ -12,10 +12,11 @@ from curate.distillation.config import parse_config
 from curate.distillation.distill import distill
 from curate.distillation.fused import fused_kd_terms
 from curate.distillation.signals import Probe
-from curate.distillation.stack import LossStack, count_totals
+from curate.distillation.stack import LossStack
 from curate.distillation.uld import HeadOptions, fused_uld_terms, pair_positions
 from curate.errors import ConfigError
 from curate.licenses.decision import Case
+from tests.distillation.counting import count_totals
 
 from .classroom import CAPITALS, QUESTIONS, approve, make_config, make_model, make_rows, make_tokenizer
 from .test_seq2seq import make_t5

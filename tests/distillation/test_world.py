@@ -13,9 +13,10 @@ import torch
 from curate.distillation.batches import Encoder, collate
 from curate.distillation.distill import distill
 from curate.distillation.results import TrainingReport
-from curate.distillation.stack import count_examples, count_totals
+from curate.distillation.stack import count_examples
 from curate.distillation.world import World, choose_device, join_world
 from curate.errors import ConfigError
+from tests.distillation.counting import count_totals
 
 from .classroom import QUESTIONS, make_config
 

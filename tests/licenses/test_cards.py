@@ -108,16 +108,20 @@ def test_twenty_thousand_parents_are_bounded(judge):
     assert decision.lineage.truncated
 
 
-def test_a_long_line_of_anything_is_read_in_bounded_time(judge):
-    for filler in (
-        "gpt-4 generated " * 60_000,
-        "a" * 1_000_000,
-        "non-commercial " * 60_000,
-        "[" * 300_000,
-        "llama " * 150_000,
-    ):
-        with bounded_work():
-            verdict(judge, f"---\nlicense: apache-2.0\n---\n{filler}")
+@pytest.mark.parametrize(
+    ("filler", "wanted"),
+    [
+        ("gpt-4 generated " * 60_000, "deny"),
+        ("a" * 1_000_000, "allow"),
+        ("non-commercial " * 60_000, "allow"),
+        ("[" * 300_000, "allow"),
+        ("llama " * 150_000, "allow"),
+    ],
+    ids=lambda text: text[:8],
+)
+def test_a_long_line_of_anything_is_read_in_bounded_time(judge, filler, wanted):
+    with bounded_work():
+        assert verdict(judge, f"---\nlicense: apache-2.0\n---\n{filler}") == wanted
 
 
 def test_a_path_is_no_id_and_is_not_opened(judge):

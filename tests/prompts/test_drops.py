@@ -110,7 +110,7 @@ def test_drops_that_lie_in_a_file_are_the_same(monkeypatch: pytest.MonkeyPatch, 
     drops = [Drop(id=f"r{row}", filter="near", reason=f"like {row}", score=row / 7) for row in range(50)]
     in_memory = Drops.of(drops)
     monkeypatch.setattr(scratch, "SPILL_BYTES", 1)
-    monkeypatch.setattr(packing, "WRITTEN_AT_ONCE", 300)
+    monkeypatch.setattr(scratch, "WRITTEN_AT_ONCE", 300)
     log, more = DropLog(), DropLog()
     log.add(Drops.of(drops[:21]).rows())
     assert log.drops() == tuple(drops[:21])
