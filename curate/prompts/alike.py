@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from curate.prompts.lexicon import wordlist
 from curate.prompts.scratch import ArrayFile
+from curate.prompts.word_counts import WordCounts
 from curate.prompts.wording import MAX_WORDS
 
 if TYPE_CHECKING:
@@ -26,22 +27,23 @@ FORMS = 10_000
 
 
 class Wordings:
-    """The words of loose forms, set after set, as arrays: word numbers, their lengths, the letters without blanks."""
+    """The words of loose forms, set after set, as arrays: their hashes, and their letters without blanks.
+
+    A word's hash is Python's own: 64 bits, keyed anew in every process.
+    """
 
     def __init__(self, *sets: Sequence[str]) -> None:
         import numpy as np
 
-        self.words: dict[str, int] = {}
-        flat, letters, places = ArrayFile(np.int32), ArrayFile(np.uint8), ArrayFile(np.int64)
-        places.add(np.zeros(1, dtype=np.int64))
-        sizes: list[np.ndarray] = []
+        flat, letters, places, bounds = (ArrayFile(kind) for kind in (np.int64, np.uint8, np.int64, np.int64))
+        for file in (places, bounds):
+            file.add(np.zeros(1, dtype=np.int64))
         written = 0
-        known = self.words
         for forms, start in ((one, start) for one in sets for start in range(0, len(one), FORMS)):
             batch = [form.split() for form in forms[start : start + FORMS]]
-            sizes.append(np.array([len(words) for words in batch], dtype=np.int64))
+            bounds.add(flat.rows + np.cumsum([len(words) for words in batch]))
             words = [word for words in batch for word in words]
-            flat.add(np.array([known.setdefault(word, len(known)) for word in words], dtype=np.int32))
+            flat.add(np.fromiter(map(hash, words), dtype=np.int64, count=len(words)))
             joined = "".join(words).encode("utf-32-le", "replace")
             letters.add(np.frombuffer(joined, dtype=np.uint32).astype(np.uint8))
             lengths = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
@@ -50,25 +52,12 @@ class Wordings:
         self.flat, self.letters = flat.array(), letters.array()
         self.places = places.array()
         """Where the letters of each word begin."""
-        bounds = np.concatenate([np.zeros(1, dtype=np.int64), *sizes]).cumsum()
-        self.begins, self.ends = bounds[:-1], bounds[1:]
-        self.lengths = np.array([len(word) for word in known], dtype=np.int32)
-        courtesy = wordlist("courtesy")
-        self.courtesy = np.array([word in courtesy for word in known], dtype=bool)
+        self.begins, self.ends = bounds.array()[:-1], bounds.array()[1:]
+        self.courtesy = np.array([hash(word) for word in wordlist("courtesy")], dtype=np.int64)
 
-    def rows_with(self, forms: int | None = None) -> dict[str, int]:
-        """In how many forms each word stands; of the first so many forms, if a number is given."""
-        import numpy as np
-
-        counts = np.zeros(len(self.words), dtype=np.int64)
-        all_begins, all_ends = self.begins[:forms], self.ends[:forms]
-        for start in range(0, len(all_ends), FORMS):
-            begins, ends = all_begins[start : start + FORMS], all_ends[start : start + FORMS]
-            rows = np.repeat(np.arange(len(ends), dtype=np.int64), ends - begins)
-            pairs = np.sort(rows * max(1, len(self.words)) + self.flat[begins[0] : ends[-1]])
-            first = np.concatenate([[True], pairs[1:] != pairs[:-1]])[: len(pairs)]
-            counts += np.bincount(pairs[first] % max(1, len(self.words)), minlength=len(self.words))
-        return dict(zip(self.words, counts.tolist(), strict=True))
+    def rows_with(self, forms: int) -> WordCounts:
+        """In how many of the first so many forms each word stands."""
+        return WordCounts(self.flat, self.begins[:forms], self.ends[:forms])
 
     def may_be_alike(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """(pairs,) False where the forms of two rows certainly differ in wording."""
@@ -117,7 +106,7 @@ class Wordings:
         import numpy as np
 
         heads = [low if step == 1 else high - 1 for low, high in spans]
-        found = self.courtesy[self.flat[heads[0]]] | self.courtesy[self.flat[heads[1]]]
+        found = np.isin(self.flat[heads[0]], self.courtesy) | np.isin(self.flat[heads[1]], self.courtesy)
         asked = np.flatnonzero(~found)
         runs = [self._run(low[asked], high[asked], step) for low, high in spans]
         found[asked] = near_prefixes(*runs[0], *runs[1])
@@ -138,7 +127,7 @@ class Wordings:
         long = np.zeros(len(low), dtype=np.int64)
         going = np.arange(len(low))
         while len(going):
-            long[going] += self.lengths[self.flat[word[going]]]
+            long[going] += self.places[word[going] + 1] - self.places[word[going]]
             going = going[long[going] <= size]
             ends[going, long[going]] = True
             word[going] += step

@@ -58,7 +58,7 @@ def similar_pairs(
     import numpy as np
 
     rows = np.arange(len(vectors)) if rows is None else rows
-    kinds = np.zeros(len(rows), dtype=np.int64) if kinds is None else kinds
+    kinds = np.zeros(len(rows), dtype=np.uint8) if kinds is None else kinds
     outlined, formed = form_cells(vectors, rows, cells, clusters=clusters, engine=engine)
     members: deque[int] = deque()
 

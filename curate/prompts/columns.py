@@ -24,7 +24,7 @@ from curate.prompts.promptset import (
     text_of,
 )
 from curate.prompts.rows import BATCH
-from curate.prompts.scratch import is_large, spilled
+from curate.prompts.scratch import TableFile, is_large
 from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
@@ -56,14 +56,14 @@ def table_of(rows: list[Row], place: str, mixed: Collection[str] = ()) -> pa.Tab
 
 
 class Batches:
-    """Rows as Arrow tables, batch by batch; what goes beyond some lies in memory-mapped files."""
+    """Rows as Arrow tables, batch by batch; what goes beyond some lies in a memory-mapped file."""
 
     def __init__(self, place: str, mixed: Collection[str]) -> None:
         self.place, self.mixed = place, mixed
         self.rows: list[Row] = []
         self.tables: list[pa.Table] = []
-        self.on_disk: list[pa.Table] = []
-        self.held = self.spilt = 0
+        self.on_disk = TableFile()
+        self.held = 0
 
     def add(self, row: Row) -> None:
         """Take one row."""
@@ -78,12 +78,11 @@ class Batches:
         self.tables.append(table_of(self.rows, self.place, self.mixed))
         self.rows = []
         self.held += self.tables[-1].nbytes
-        if is_large(self.held, self.spilt):
+        if is_large(self.held):
             for _, alike in groupby(self.tables, key=lambda table: table.schema.serialize().to_pybytes()):
                 together = list(alike)
                 batches = (batch for table in together for batch in table.to_batches())
-                self.on_disk.append(spilled(together[0].schema, batches))
-            self.spilt += self.held
+                self.on_disk.add(together[0].schema, batches)
             self.tables, self.held = [], 0
 
     def table(self) -> pa.Table | frozenset[str]:
@@ -91,7 +90,7 @@ class Batches:
         import pyarrow as pa
 
         self.flush()
-        tables = [*self.on_disk, *self.tables]
+        tables = [*self.on_disk.tables(), *self.tables]
         if len(tables) < 2:
             return tables[0] if tables else pa.table({})
         told = {field.name for table in tables for field in table.schema if is_mixed(field)} - set(self.mixed)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from curate.prompts.engines import ranges
 from curate.prompts.neighbors import block_rows, cosines_of, top_neighbors
-from curate.prompts.rows import VectorRows
+from curate.prompts.rows import BATCH, VectorRows
 from curate.prompts.work import Gone, Work
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ FOLDS = 5
 FEW_ROWS = 300
 
 
-def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
+def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> Iterator[Gone]:
     """Rows less like the reference than nearly all of the reference's own held-out rows.
 
     Args:
@@ -28,7 +29,7 @@ def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
 
     if work.reference is None:
         work.notes.append("off_domain: skipped, no reference was given")
-        return []
+        return
     reference = work.vectors(work.reference)
     if len(reference) < FEW_ROWS:
         work.notes.append(
@@ -39,7 +40,9 @@ def off_domain(work: Work, *, quantile: float = 0.9, k: int = 5) -> list[Gone]:
     threshold = float_quantile(held_out, 1 - quantile)
     scores = domain_scores(work.vector_rows(work.prompts), reference, k)
     reason = f"off the reference: mean similarity to its {k} nearest rows under {threshold:.3f}"
-    return [Gone(row, reason, score=float(scores[row])) for row in np.flatnonzero(scores < threshold).tolist()]
+    for rows in ranges(len(scores), BATCH):
+        for row in (np.flatnonzero(scores[rows] < threshold) + rows.start).tolist():
+            yield Gone(row, reason, score=float(scores[row]))
 
 
 def domain_scores(vectors: np.ndarray | VectorRows, reference: np.ndarray, k: int) -> np.ndarray:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from curate.prompts.alike import Wordings
-from curate.prompts.engines import each
+from curate.prompts.engines import batches, each
 from curate.prompts.forms import differ_in_figures, differ_in_guarded, exact_form, guard_key
 from curate.prompts.kernels import (
     PERMUTATIONS,
@@ -25,7 +25,8 @@ from curate.prompts.kernels import (
 from curate.prompts.keys import first_rows
 from curate.prompts.minhash import jaccard, shingles
 from curate.prompts.pairs import Refused
-from curate.prompts.rows import BATCH
+from curate.prompts.rows import BATCH, ordered
+from curate.prompts.scratch import ArrayFile, gathered
 from curate.prompts.texts import Texts
 from curate.prompts.wording import bare_form, same_wording, words_changed_places
 from curate.prompts.work import Gone, Work
@@ -92,7 +93,7 @@ def near(
 
     rank = work.rank()
     signed = signatures(forms.take(rank), engine=work.engine, progress=work.progress)
-    return drop_until_none(work, rank, NearPairs(work, signed, wordings, jaccard_at_least), judge)
+    return drop_until_none(work, rank, NearPairs(work, rank, signed, wordings, jaccard_at_least), judge)
 
 
 class Worded:
@@ -105,12 +106,12 @@ class Worded:
         self.forms = Texts.of(each(work.engine, bare_form, self.loose))
         rows = len(self.forms)
         differ = (one != two for one, two in zip(self.forms, self.loose, strict=True))
-        framed = np.flatnonzero(np.fromiter(differ, dtype=bool, count=rows))
-        self.words = Wordings(self.forms, self.loose.take(framed))
+        framed = np.fromiter(differ, dtype=bool, count=rows)
+        self.words = Wordings(self.forms, self.loose.take(np.flatnonzero(framed)))
         self.counts = self.words.rows_with(rows)
-        self.whole = np.arange(rows)
+        self.whole = np.arange(rows, dtype=np.uint32)
         """Where the words of each row's loose form are; those of its bare form are at its own number."""
-        self.whole[framed] = rows + np.arange(len(framed))
+        self.whole[framed] = rows + np.arange(framed.sum(), dtype=np.uint32)
         short = (wording and len(text) <= ALIGNED_CHARACTERS for text in work.prompts.texts)
         self.short = np.fromiter(short, dtype=bool, count=rows)
         """Which rows are compared word by word."""
@@ -139,12 +140,11 @@ class Worded:
 class NearPairs:
     """The pairs of rows that may be near duplicates; later searches look again only where something has gone."""
 
-    def __init__(self, work: Work, signed: np.ndarray, wordings: Worded, least: float) -> None:
+    def __init__(self, work: Work, rank: np.ndarray, signed: np.ndarray, wordings: Worded, least: float) -> None:
         import numpy as np
 
-        self.engine, self.signed, self.wordings, self.least = work.engine, signed, wordings, least
-        self.rows = np.asarray(work.rank(), dtype=np.int64)
-        self.seen = np.arange(len(signed))
+        self.engine, self.rank, self.signed, self.wordings, self.least = work.engine, rank, signed, wordings, least
+        self.seen = np.arange(len(rank), dtype=rank.dtype)
 
     def __call__(self, places: np.ndarray) -> Iterator[Chunk]:
         """Pairs among some places of the ranking, and their estimated Jaccard similarity.
@@ -153,11 +153,11 @@ class NearPairs:
         """
         wanted = None
         if len(places) < len(self.seen):
-            left = among(places, len(self.rows))[self.seen]
+            left = among(places, len(self.rank))[self.seen]
             wanted = met_any(self.signed, self.seen, ~left, engine=self.engine)[left]
         self.seen = places
         for pairs, similar in likely_pairs(self.signed, self.least, places=places, wanted=wanted, engine=self.engine):
-            first, second = self.rows[places[pairs[:, 0]]], self.rows[places[pairs[:, 1]]]
+            first, second = self.rank[places[pairs[:, 0]]], self.rank[places[pairs[:, 1]]]
             open_ones = self.wordings.may_be_same(first, second)
             yield pairs[open_ones], similar[open_ones]
 
@@ -181,8 +181,6 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guar
         number_guard: a different number, negation, code identifier, or the same words in another order (which an
             embedder that averages words cannot see) makes another prompt.
     """
-    import numpy as np
-
     texts, forms = work.prompts.texts, work.forms()
     rank = contrasts_first(work, forms) if number_guard else work.rank()
 
@@ -192,15 +190,15 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guar
         return "the same meaning", cosine
 
     store = work.vector_store()
-    where = store.places(texts, progress=work.progress)[rank]
-    kinds = np.fromiter(each(work.engine, guard_key, texts), dtype=np.int64)[rank] if number_guard else where * 0
+    where = gathered(store.places(texts, progress=work.progress), rank)
+    kinds = gathered(kinds_of(work), rank) if number_guard else None
 
     def find(places: np.ndarray) -> Iterator[Chunk]:
         return similar_pairs(
             store.vectors,
             threshold,
-            rows=where[places],
-            kinds=kinds[places],
+            rows=gathered(where, places),
+            kinds=None if kinds is None else gathered(kinds, places),
             cells=cells,
             engine=work.engine,
             progress=work.progress,
@@ -209,7 +207,17 @@ def semantic(work: Work, *, threshold: float = 0.92, cells: int = 6, number_guar
     return drop_until_none(work, rank, find, judge)
 
 
-def contrasts_first(work: Work, forms: Texts) -> Sequence[int]:
+def kinds_of(work: Work) -> np.ndarray:
+    """(rows,) a number for the figures, negations and code identifiers of each row."""
+    import numpy as np
+
+    found = ArrayFile(np.int64)
+    for keys in batches(each(work.engine, guard_key, work.prompts.texts), BATCH):
+        found.add(np.array(keys, dtype=np.int64))
+    return found.array()
+
+
+def contrasts_first(work: Work, forms: Texts) -> np.ndarray:
     """The ranking with, of equal licenses, rows before others that have a twin with another number.
 
     Two prompts that differ in a number alone tell what the number does; a paraphrase of either goes before them.
@@ -217,20 +225,23 @@ def contrasts_first(work: Work, forms: Texts) -> Sequence[int]:
     import numpy as np
 
     has_number = (FIGURES.search(form) is not None for form in forms)
-    numbered = np.flatnonzero(np.fromiter(has_number, dtype=bool, count=len(forms)))
-    some, alike = forms.take(numbered), np.zeros(len(numbered), dtype=np.uint8)
+    numbered = np.fromiter(has_number, dtype=bool, count=len(forms))
+    some = forms.take(np.flatnonzero(numbered))
+    alike = np.zeros(len(some), dtype=np.uint8)
     whole = first_rows(some, alike)
     mask = first_rows((FIGURES.sub("0", form) for form in some), alike)
-    different = np.bincount(mask[whole == np.arange(len(whole))], minlength=len(mask))
+    number = np.arange(len(some), dtype=whole.dtype)
+    is_twin = (whole == number) & (mask != number)
+    with_twins = np.zeros(len(some), dtype=bool)
+    with_twins[mask[is_twin]] = True
     has_twin = np.zeros(len(forms), dtype=bool)
-    has_twin[numbered] = different[mask] > 1
-    order = np.frombuffer(work.severities(), dtype=np.uint8) * np.uint8(2) + ~has_twin
-    return array("q", np.argsort(order, kind="stable").tobytes())
+    has_twin[numbered] = with_twins[mask]
+    return ordered(np.frombuffer(work.severities(), dtype=np.uint8) * np.uint8(2) + ~has_twin)
 
 
 def drop_until_none(
     work: Work,
-    rank: Sequence[int],
+    rank: np.ndarray,
     find: Callable[[np.ndarray], Iterator[Chunk]],
     judge: Callable[[int, int, float], Reason | None],
 ) -> Iterator[Gone]:
@@ -238,33 +249,34 @@ def drop_until_none(
 
     Args:
         work: the job.
-        rank: the row at each place of the ranking.
+        rank: (places,) the row at each place of the ranking.
         find: candidate pairs among some places of the ranking, and how similar they are.
         judge: the reason and score of a pair of rows; a pair is asked once.
     """
     import numpy as np
 
     refused = Refused(len(rank))
-    places = np.arange(len(rank))
+    places = np.arange(len(rank), dtype=rank.dtype)
 
     def asked(first: int, second: int, similar: float) -> Reason | None:
-        found = judge(rank[first], rank[second], similar)
+        found = judge(int(rank[first]), int(rank[second]), similar)
         if found is None:
             refused.add(first, second)
         return found
 
     def fresh(places: np.ndarray) -> Iterator[Chunk]:
         for pairs, similar in find(places):
-            pairs = places[pairs]
+            pairs = places[pairs].astype(np.int64)
             is_new = refused.are_new(pairs)
             yield pairs[is_new], similar[is_new]
             refused.end_range()
 
     while True:
-        more = keep_first(fresh(places), asked)
+        more = array("q")
+        for later, earlier, (reason, score) in keep_first(fresh(places), asked):
+            more.append(later)
+            yield Gone(int(rank[later]), reason, score=score, because_of=work.prompts.ids[rank[earlier]])
         refused.end_round()
         if not more:
             return
-        for later, (earlier, (reason, score)) in more.items():
-            yield Gone(rank[later], reason, score=score, because_of=work.prompts.ids[rank[earlier]])
-        places = places[~among(np.fromiter(more, dtype=np.int64, count=len(more)), len(rank))[places]]
+        places = places[~among(np.frombuffer(more, dtype=np.int64), len(rank))[places]]

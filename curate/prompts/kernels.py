@@ -14,7 +14,7 @@ around them, which parts there are and in which order, is the caller's. In the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from curate.prompts.cells import join_cells
@@ -47,7 +47,9 @@ __all__ = [
 Why = TypeVar("Why")
 
 
-def keep_first(chunks: Iterable[Chunk], judge: Callable[[int, int, float], Why | None]) -> dict[int, tuple[int, Why]]:
+def keep_first(
+    chunks: Iterable[Chunk], judge: Callable[[int, int, float], Why | None]
+) -> Iterator[tuple[int, int, Why]]:
     """Walk the pairs by the later place: it goes if a place before it that stays is its duplicate.
 
     Greedy, not connected components: nothing goes because of what has gone itself.
@@ -57,18 +59,19 @@ def keep_first(chunks: Iterable[Chunk], judge: Callable[[int, int, float], Why |
             similar is asked first. All pairs of a later place are in one chunk, behind those of places before it.
         judge: why two places are duplicates, None if they are not.
 
-    Returns:
-        For each place that goes, in ascending order, the place it goes for, and why.
+    Yields:
+        Each place that goes, in ascending order, the place it goes for, and why.
     """
     import numpy as np
 
-    gone: dict[int, tuple[int, Why]] = {}
+    gone = bytearray()
     for pairs, similar in chunks:
+        gone.extend(bytes(max(0, int(pairs[:, 1].max(initial=-1)) + 1 - len(gone))))
         order = np.lexsort((pairs[:, 0], -similar, pairs[:, 1]))
         for (earlier, later), how in zip(pairs[order].tolist(), similar[order].tolist(), strict=True):
-            if earlier in gone or later in gone:
+            if gone[earlier] or gone[later]:
                 continue
             why = judge(earlier, later, how)
             if why is not None:
-                gone[later] = earlier, why
-    return gone
+                gone[later] = True
+                yield later, earlier, why

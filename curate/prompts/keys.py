@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 from curate.prompts.engines import batches
 from curate.prompts.scratch import ArrayFile
@@ -18,8 +19,6 @@ AT_ONCE = 8192
 SHARE = 1 << 19
 """Keys that are sorted together, about."""
 MOST_SHARES = 256
-INDEX_BITS = 6
-"""First bits of a key that say in which of the index's arrays it is."""
 MOST_RECENT = 1 << 18
 """Keys that are kept in a dictionary before they are sorted in among the others."""
 
@@ -109,14 +108,14 @@ def first_rows(texts: Iterable[str], severities: np.ndarray) -> np.ndarray:
 
 
 class Index:
-    """Which row belongs to a key: recent keys in a dictionary, the others in sorted arrays (24 bytes each).
+    """Which row belongs to a key: recent keys in a dictionary, the others in a few sorted runs (24 bytes a key).
 
-    The arrays are many, by the first bits of the key, so that little is moved when keys are sorted in.
+    A run is at least twice as long as the next one, so that a key is moved as often as the logarithm of their number.
     """
 
     def __init__(self) -> None:
         self.recent: dict[bytes, int] = {}
-        self.shares = [Sorted() for _ in range(1 << INDEX_BITS)]
+        self.runs: list[Run] = []
 
     def add(self, keys: list[bytes], start: int) -> None:
         """Keys of rows that follow one another; a key that is there keeps its row."""
@@ -124,26 +123,28 @@ class Index:
             if known < 0:
                 self.recent.setdefault(keys[row], start + row)
         if len(self.recent) > MOST_RECENT:
-            self._sort_in()
+            self._end_run()
 
-    def _sort_in(self) -> None:
+    def _end_run(self) -> None:
         """Move the recent keys to the others."""
         import numpy as np
 
-        keys = packed(self.recent)
-        rows = np.fromiter(self.recent.values(), np.int64, len(self.recent))
+        keys, rows = packed(self.recent), np.fromiter(self.recent.values(), np.int64, len(self.recent))
         self.recent = {}
-        for share, places in by_share(keys[:, 0], INDEX_BITS):
-            self.shares[share].add(keys[places], rows[places])
+        order = np.argsort(keys[:, 0], kind="stable")
+        self.runs.append(Run(keys[order, 0], keys[order, 1], rows[order]))
+        while len(self.runs) > 1 and len(self.runs[-2].rows) < 2 * len(self.runs[-1].rows):
+            self.runs[-2:] = [self.runs[-2].joined(self.runs[-1])]
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """(keys,) the row of each key; -1 where there is none."""
         import numpy as np
 
         rows = np.full(len(keys), -1, dtype=np.int64)
-        if any(len(share.rows) for share in self.shares):
-            for number, places in by_share(keys[:, 0], INDEX_BITS):
-                rows[places] = self.shares[number].find(keys[places])
+        asked = np.argsort(keys[:, 0], kind="stable") if self.runs else np.zeros(0, dtype=np.int64)
+        for run in self.runs:
+            rows[asked] = run.find(keys[asked])
+            asked = asked[rows[asked] < 0]
         if self.recent:
             content = np.ascontiguousarray(keys).tobytes()
             for place in np.flatnonzero(rows < 0).tolist():
@@ -151,38 +152,30 @@ class Index:
         return rows
 
 
-def by_share(keys: np.ndarray, bits: int) -> Iterator[tuple[int, np.ndarray]]:
-    """The places of some 64-bit keys in each share that has any: those whose first (at most eight) bits are alike."""
-    import numpy as np
+class Run(NamedTuple):
+    """Keys and their rows, sorted by the first half of the key; many of them lie in files."""
 
-    share = (keys >> np.uint64(56)).astype(np.uint8) >> np.uint8(8 - bits)
-    order = np.argsort(share, kind="stable")
-    for places in np.split(order, np.flatnonzero(np.diff(share[order])) + 1):
-        if len(places):
-            yield int(share[places[0]]), places
+    high: np.ndarray
+    low: np.ndarray
+    rows: np.ndarray
 
-
-class Sorted:
-    """Some keys and their rows, sorted by the first half of the key."""
-
-    def __init__(self) -> None:
+    def joined(self, other: Run) -> Run:
+        """Both as one, piece after piece of about ``SHARE`` keys."""
         import numpy as np
 
-        self.high = self.low = np.zeros(0, dtype=np.uint64)
-        self.rows = np.zeros(0, dtype=np.int64)
-
-    def add(self, keys: np.ndarray, rows: np.ndarray) -> None:
-        """More keys, none of which is there."""
-        import numpy as np
-
-        high = np.concatenate([self.high, keys[:, 0]])
-        order = np.argsort(high, kind="stable")
-        self.high = high[order]
-        self.low = np.concatenate([self.low, keys[:, 1]])[order]
-        self.rows = np.concatenate([self.rows, rows])[order]
+        pieces = 1 + (len(self.rows) + len(other.rows)) // SHARE
+        bounds = np.arange(1, pieces, dtype=np.uint64) * np.uint64(((1 << 64) - 1) // pieces)
+        files = ArrayFile(np.uint64, beside=3), ArrayFile(np.uint64, beside=3), ArrayFile(np.int64, beside=3)
+        cuts = [[0, *np.searchsorted(one.high, bounds).tolist(), len(one.rows)] for one in (self, other)]
+        for mine, theirs in zip(pairwise(cuts[0]), pairwise(cuts[1]), strict=True):
+            part = [np.concatenate([a[slice(*mine)], b[slice(*theirs)]]) for a, b in zip(self, other, strict=True)]
+            order = np.argsort(part[0], kind="stable")
+            for file, column in zip(files, part, strict=True):
+                file.add(column[order])
+        return Run(*(file.array() for file in files))
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """(keys,) the row of each key; -1 where there is none."""
+        """(keys,) the row of each key; -1 where there is none. Fastest where keys ascend."""
         import numpy as np
 
         rows = np.full(len(keys), -1, dtype=np.int64)
@@ -196,3 +189,14 @@ class Sorted:
             places[asked] += 1
             asked = asked[places[asked] < len(self.rows)]
         return rows
+
+
+def by_share(keys: np.ndarray, bits: int) -> Iterator[tuple[int, np.ndarray]]:
+    """The places of some 64-bit keys in each share that has any: those whose first (at most eight) bits are alike."""
+    import numpy as np
+
+    share = (keys >> np.uint64(56)).astype(np.uint8) >> np.uint8(8 - bits)
+    order = np.argsort(share, kind="stable")
+    for places in np.split(order, np.flatnonzero(np.diff(share[order])) + 1):
+        if len(places):
+            yield int(share[places[0]]), places

@@ -23,7 +23,7 @@ from curate.prompts.columns import (
     from_table,
 )
 from curate.prompts.promptset import BadLine, PromptSet
-from curate.prompts.scratch import is_large, spilled
+from curate.prompts.scratch import TableFile, is_large
 from curate.prompts.texts import Texts
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def read_parquet(path: Path) -> pa.Table:
             about = file.metadata
             size = sum(about.row_group(number).total_byte_size for number in range(about.num_row_groups))
             if is_large(size):
-                return spilled(file.schema_arrow, file.iter_batches(ROWS_A_BATCH))
+                return TableFile.of(file.schema_arrow, file.iter_batches(ROWS_A_BATCH))
         return pq.read_table(path)
     except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

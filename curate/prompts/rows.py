@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from curate.prompts.scratch import is_large, spilled
+from curate.prompts.engines import ranges
+from curate.prompts.scratch import ArrayFile, TableFile, is_large
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 BATCH = 8192
 """Rows that are looked at together."""
+ORDERED_AT_ONCE = 1 << 20
 Gathered = TypeVar("Gathered")
 
 
@@ -80,7 +82,7 @@ class Rows:
         size = self.whole.nbytes * len(self.rows) / max(1, self.whole.num_rows)
         if not is_large(int(size)):
             return take_rows(self.whole, self.rows)
-        return spilled(self.schema, self.to_batches(BATCH))
+        return TableFile.of(self.schema, self.to_batches(BATCH))
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """The rows as JSON objects."""
@@ -125,7 +127,18 @@ def chosen_of(known: np.ndarray | None, rows: Sequence[int] | np.ndarray) -> np.
     if known is not None:
         return known[chosen] if len(chosen) else known[:0]
     small = not len(chosen) or int(chosen.max()) < 1 << 32
-    return chosen.astype(np.uint32 if small else np.int64)
+    return chosen.astype(np.uint32 if small else np.int64, copy=False)
+
+
+def ordered(levels: np.ndarray) -> np.ndarray:
+    """(rows,) the rows by a small number that each has, then as they come; many of them lie in a file."""
+    import numpy as np
+
+    found = ArrayFile(np.uint32 if len(levels) < 1 << 32 else np.int64)
+    for level in np.unique(levels):
+        for piece in ranges(len(levels), ORDERED_AT_ONCE):
+            found.add(np.flatnonzero(levels[piece] == level) + piece.start)
+    return found.array()
 
 
 def take_rows(what: Any, rows: Sequence[int] | np.ndarray) -> Any:  # noqa: ANN401 – a table or a column, and the same again

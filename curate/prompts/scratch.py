@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -25,16 +26,14 @@ if TYPE_CHECKING:
 
 SPILL_BYTES = 32 << 20
 """Tables, texts and vectors beyond so many bytes are written to a temporary file and mapped back."""
-AN_EIGHTH = 8
-"""Of what was spilled before, so much may be in memory: then the number of open files grows with the logarithm."""
 WRITTEN_AT_ONCE = 1 << 20
 """Bytes that are gathered before they are written."""
 ROWS_AT_ONCE = 8192
 
 
-def is_large(size: int, spilt: int = 0) -> bool:
-    """Whether so many bytes should lie in a file, where so many of the same kind do already."""
-    return size > max(SPILL_BYTES, spilt // AN_EIGHTH)
+def is_large(size: int) -> bool:
+    """Whether so many bytes should lie in a file."""
+    return size > SPILL_BYTES
 
 
 @contextmanager
@@ -66,29 +65,6 @@ def mapped(stream: IO[bytes]) -> mmap.mmap:
     """What was written to a file, mapped; it outlives the stream."""
     stream.flush()
     return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def spilled(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """The batches as a table over a file without a name, which goes when the table does.
-
-    Raises:
-        RunError: the disk is full, or there is no folder for the file.
-    """
-    import pyarrow as pa
-
-    stream = scratch_file()
-    try:
-        writer = pa.ipc.new_file(stream, schema)
-        for batch in batches:
-            with failing_clearly():
-                writer.write_batch(batch)
-        with failing_clearly():
-            writer.close()
-            content = mapped(stream)
-    finally:
-        with failing_clearly():
-            stream.close()
-    return pa.ipc.open_file(pa.BufferReader(pa.py_buffer(content))).read_all()
 
 
 def gathered(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -181,3 +157,50 @@ class ArrayFile:
         else:
             self.seen = np.frombuffer(content, dtype=self.dtype).reshape(self.rows, *self.shape)
         return self.seen
+
+
+class TableFile:
+    """Tables one behind the other in one file without a name, which goes when the last of them does."""
+
+    def __init__(self) -> None:
+        self.stream: IO[bytes] | None = None
+        self.ends = [0]
+
+    @classmethod
+    def of(cls, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+        """One table of its own.
+
+        Raises:
+            RunError: as ``add``.
+        """
+        held = cls()
+        held.add(schema, batches)
+        return held.tables()[0]
+
+    def add(self, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """One more table, batch by batch.
+
+        Raises:
+            RunError: the disk is full, or there is no folder for the file.
+        """
+        import pyarrow as pa
+
+        if self.stream is None:
+            self.stream = scratch_file()
+        writer = pa.ipc.new_stream(self.stream, schema)
+        for batch in batches:
+            with failing_clearly():
+                writer.write_batch(batch)
+        with failing_clearly():
+            writer.close()
+            self.ends.append(self.stream.tell())
+
+    def tables(self) -> list[pa.Table]:
+        """All so far, mapped."""
+        import pyarrow as pa
+
+        if self.stream is None:
+            return []
+        with failing_clearly():
+            whole = pa.py_buffer(mapped(self.stream))
+        return [pa.ipc.open_stream(whole[start:end]).read_all() for start, end in pairwise(self.ends)]

@@ -93,10 +93,10 @@ class VectorStore:
         if new:
             encode(new)
             progress("embed", len(texts), len(texts))
-        found, wanted = np.zeros(len(texts), dtype=np.int64), keys.array()
+        found, wanted = ArrayFile(np.int64), keys.array()
         for start in range(0, len(texts), AT_ONCE):
-            found[start : start + AT_ONCE] = self.index.find(wanted[start : start + AT_ONCE])
-        return found
+            found.add(self.index.find(wanted[start : start + AT_ONCE]))
+        return found.array()
 
     def hold(self, texts: Iterable[str], *vectors: np.ndarray) -> None:
         """Take vectors that were made elsewhere: those of the texts, in their order."""

@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, overload
 
 from curate.prompts.rows import BATCH, Lines, chosen_of, take_rows
-from curate.prompts.scratch import is_large, spilled
+from curate.prompts.scratch import TableFile, is_large
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +33,7 @@ class Texts(Lines):
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Texts:
-        """Texts packed from an iterator, batch by batch; many of them lie in memory-mapped files."""
+        """Texts packed from an iterator, batch by batch; many of them lie in a memory-mapped file."""
         packed = Packed()
         batch: list[str] = []
         for text in texts:
@@ -112,12 +112,12 @@ def of_column(column: pa.ChunkedArray, name: str) -> Texts:
 
 
 class Packed:
-    """Batches of texts as Arrow arrays; what goes beyond some lies in memory-mapped files."""
+    """Batches of texts as Arrow arrays; what goes beyond some lies in a memory-mapped file."""
 
     def __init__(self) -> None:
         self.chunks: list[pa.Array] = []
-        self.on_disk: list[pa.Array] = []
-        self.held = self.spilt = 0
+        self.on_disk = TableFile()
+        self.held = 0
 
     def add(self, texts: list[str]) -> None:
         """Take one batch."""
@@ -125,18 +125,17 @@ class Packed:
 
         self.chunks.append(pa.array(texts, type=pa.large_string()))
         self.held += self.chunks[-1].nbytes
-        if is_large(self.held, self.spilt):
+        if is_large(self.held):
             schema = pa.schema([pa.field("text", pa.large_string())])
-            table = spilled(schema, (pa.record_batch([chunk], schema=schema) for chunk in self.chunks))
-            self.on_disk += table.column(0).chunks
-            self.spilt += self.held
+            self.on_disk.add(schema, (pa.record_batch([chunk], schema=schema) for chunk in self.chunks))
             self.chunks, self.held = [], 0
 
     def column(self) -> pa.ChunkedArray:
         """All texts."""
         import pyarrow as pa
 
-        return pa.chunked_array([*self.on_disk, *self.chunks], type=pa.large_string())
+        on_disk = [chunk for table in self.on_disk.tables() for chunk in table.column(0).chunks]
+        return pa.chunked_array([*on_disk, *self.chunks], type=pa.large_string())
 
 
 class Chunk:

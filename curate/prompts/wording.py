@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import SequenceMatcher
 from functools import lru_cache
+from typing import Protocol
 
 from curate.prompts.lexicon import english_words, wordlist
 
@@ -15,8 +16,12 @@ MUCH_MORE = 25
 """A word in at most ``RARE`` rows is a slip of a word that stands in so many times more."""
 
 
-Counts = Mapping[str, int]
-"""In how many rows a word stands."""
+class Counts(Protocol):
+    """In how many rows a word stands."""
+
+    def get(self, word: str, default: int, /) -> int:
+        """Of a word; ``default`` if it stands in none."""
+        ...
 
 
 def same_wording(first: str, second: str, counts: Counts | None = None) -> bool:

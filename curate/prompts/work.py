@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,7 @@ from curate.progress import Progress, silent
 from curate.prompts.engines import LOCAL, Engine, each
 from curate.prompts.forms import loose_form
 from curate.prompts.promptset import PromptSet
-from curate.prompts.rows import VectorRows
+from curate.prompts.rows import VectorRows, ordered
 from curate.prompts.store import VectorStore
 from curate.prompts.texts import Texts
 
@@ -100,11 +99,11 @@ class Work:
             self.judged[pair] = self.judge(*pair)
         return self.judged[pair]
 
-    def rank(self) -> Sequence[int]:
+    def rank(self) -> np.ndarray:
         """Rows in the order in which duplicates prefer them: license allowed, then under review, then the earliest."""
         import numpy as np
 
-        return array("q", np.argsort(np.frombuffer(self.severities(), dtype=np.uint8), kind="stable").tobytes())
+        return ordered(np.frombuffer(self.severities(), dtype=np.uint8))
 
     def severities(self) -> bytes:
         """How bad each row's license is, a byte a row; all alike where nobody judges."""

@@ -180,20 +180,22 @@ def test_an_array_that_grows_is_its_parts_whether_in_memory_or_in_a_file(parts: 
     assert not held.array().flags.writeable or not told
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=40), st.integers(0, 6))
-def test_the_index_finds_what_a_dictionary_finds(pairs: list[tuple[int, int]], recent: int) -> None:
+HALF_KEY = st.sampled_from([0, 1, 1 << 62, (1 << 63) + 1, (1 << 64) - 1])
+
+
+@given(st.lists(st.tuples(HALF_KEY, HALF_KEY), max_size=40), st.integers(0, 6), st.sampled_from([1, 3, keys.SHARE]))
+def test_the_index_finds_what_a_dictionary_finds(pairs: list[tuple[int, int]], recent: int, share: int) -> None:
     rows = np.array(pairs, dtype=np.uint64).reshape(-1, 2)
     known: dict[tuple[int, int], int] = {}
-    index, before = Index(), keys.MOST_RECENT
-    keys.MOST_RECENT = recent
-    try:
+    index = Index()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keys, "MOST_RECENT", recent)
+        patch.setattr(keys, "SHARE", share)
         for start in range(0, len(rows), 5):
             index.add([row.tobytes() for row in rows[start : start + 5]], start)
-    finally:
-        keys.MOST_RECENT = before
     for row, pair in enumerate(pairs):
         known.setdefault(pair, row)
-    asked = [(high, low) for high in range(4) for low in range(4)]
+    asked = [*dict.fromkeys([*pairs, (0, 0), (1, (1 << 64) - 1), ((1 << 64) - 1, 1), (2, 2)])]
     found = index.find(np.array(asked, dtype=np.uint64))
     assert found.tolist() == [known.get(pair, -1) for pair in asked]
 

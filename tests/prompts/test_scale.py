@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from curate.errors import PromptsError, RunError
 from curate.prompts import clusters as clustered
-from curate.prompts import columns, reading, scratch, store
+from curate.prompts import columns, reading, scratch, store, word_counts
 from curate.prompts import outlines as outlined
 from curate.prompts.alike import Wordings
 from curate.prompts.cells import steady
@@ -132,8 +133,23 @@ def test_most_pairs_of_one_template_are_sifted_out() -> None:
 
 
 def test_words_are_counted_once_a_row() -> None:
-    assert Wordings(["a b a", "b c", ""]).rows_with() == {"a": 1, "b": 2, "c": 1}
-    assert Wordings(["a b a", "b c", ""], ["d a"]).rows_with(3) == {"a": 1, "b": 2, "c": 1, "d": 0}
+    counts = Wordings(["a b a", "b c", ""], ["d a"]).rows_with(3)
+    assert [counts.get(word, 0) for word in "abcde"] == [1, 2, 1, 0, 0]
+    assert Wordings(["", ""]).rows_with(2).get("a", 7) == 7
+    assert Wordings([]).rows_with(0).get("a", 7) == 7
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=6), max_size=50), st.sampled_from([1, scratch.SPILL_BYTES])
+)
+def test_word_counts_are_a_counter_over_the_texts(texts: list[list[str]], large: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_counts, "GROUPS_AT_ONCE", 1)
+        patch.setattr(scratch, "SPILL_BYTES", large)
+        counts = Wordings([" ".join(words) for words in texts] * 30).rows_with(30 * len(texts))
+    told = Counter(word for words in texts for word in set(words))
+    assert [counts.get(word, 0) for word in "abcdefghi"] == [30 * told[word] for word in "abcdefghi"]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +237,7 @@ def test_the_clusters_of_what_is_left_are_almost_those_of_before() -> None:
 
 def test_nothing_goes_because_of_what_has_gone_itself() -> None:
     pairs, similar = np.array([[0, 1], [1, 2], [2, 3]]), np.array([0.9, 0.9, 0.9])
-    assert keep_first([(pairs, similar)], lambda *_: "like") == {1: (0, "like"), 3: (2, "like")}
+    assert list(keep_first([(pairs, similar)], lambda *_: "like")) == [(1, 0, "like"), (3, 2, "like")]
 
 
 KILLED = """
