@@ -30,7 +30,7 @@ from curate.prompts.rows import Rows, take_rows
 from curate.prompts.scratch import ArrayFile, gathered
 from tests.prompts.made import all_pairs, fake_judge, varied, write_jsonl, write_texts
 
-MOST = 1_600
+MOST = 400
 """Bytes of memory that a row may cost."""
 
 
