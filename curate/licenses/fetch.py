@@ -113,7 +113,7 @@ def _remove_stale(old: CardIndex | None, cards: list[FetchedCard], folder: Path)
 
 def _write_card(ref: ModelRef, raw: RawCard, folder: Path) -> FetchedCard:
     """Write a card with the files beside it, in the layout of ``--cards``; a card that is empty is an empty file."""
-    below = f"{ref.kind}s/{ref.name.replace('/', '__')}"
+    below = ref.place
     place = folder / below
     contents = {"README.md": raw.content, **raw.beside}
     files = []

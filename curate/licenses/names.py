@@ -1,5 +1,6 @@
 """Names as people and machines write them: cleaned, slugged, told apart as model, data set, folder or route."""
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -85,6 +86,12 @@ class ModelRef:
         name = self.name if self.folder else self.name.lower()
         return f"{self.kind}:{name}"
 
+    @property
+    def place(self) -> str:
+        """Where a folder of cards holds it: ``models/owner__name``, or ``datasets/…``. No other id has it."""
+        kind = "datasets" if self.kind == "dataset" else "models"
+        return f"{kind}/{repo_folder(self.name)}"
+
     def __str__(self) -> str:
         """As reports print it."""
         return {"model": "", "dataset": "dataset:", "api": "api:"}[self.kind] + self.name
@@ -93,3 +100,14 @@ class ModelRef:
 def safe_name(name: str) -> str:
     """A file name for an id: ``owner/name`` as ``owner__name``, nothing that leads elsewhere."""
     return re.sub(r"[^\w.-]", "_", name.replace("/", "__"), flags=re.ASCII).lstrip(".")[:150] or "unnamed"
+
+
+def repo_folder(name: str) -> str:
+    """A folder's name for an id of the hub: ``owner__name``, where the first two underscores are the slash.
+
+    An id of which that is not so, such as ``a__b/c`` beside ``a/b__c``, is told by a hash behind a sign that no id has.
+    """
+    plain, slash = safe_name(name), name.find("/")
+    if name.replace("/", "__", 1) == plain and plain.find("__") == slash:
+        return plain
+    return f"{plain}={hashlib.sha256(name.lower().encode()).hexdigest()[:16]}"

@@ -67,7 +67,7 @@ class CardFolder:
         """
         if ref.kind == "api" or ref.folder or not is_repo_id(ref.name):
             return None
-        path = self._listing(ref.kind).get(ref.name.lower().replace("/", "__"))
+        path = self._listing(ref.kind).get(ref.place.split("/")[1].lower())
         if path is None:
             return None
         card = read_folder(path, where=f"{ref.kind}s/{path.name}", revision=ref.revision)

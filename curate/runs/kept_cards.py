@@ -49,10 +49,9 @@ class KeptCards:
 
 def place_of(ref: ModelRef) -> str:
     """Where a card is kept, below the folder of cards; two folders of one name, such as ``final``, lie apart."""
-    kind = "datasets" if ref.kind == "dataset" else "models"
     if ref.folder:
-        return f"{kind}/{safe_name(Path(ref.name).name)}-{sha256_text(ref.name)[:8]}"
-    return f"{kind}/{safe_name(ref.name)}"
+        return f"{Path(ref.place).parent}/{safe_name(Path(ref.name).name)}-{sha256_text(ref.name)[:8]}"
+    return ref.place
 
 
 def _write(path: Path, content: bytes) -> Path:
