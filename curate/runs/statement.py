@@ -7,6 +7,7 @@ from curate.artifact import sha256_file
 from curate.distillation.results import TrainingReport
 from curate.gate import ApprovedTeacher
 from curate.licenses.decision import Decision
+from curate.licenses.names import is_path
 from curate.licenses.passing_on import LicenseTexts
 from curate.prompts.results import FilterReport, PromptDecision
 from curate.runs.config import RunConfig, read_run_config
@@ -109,7 +110,7 @@ def _route(decision: Decision) -> str:
         return "api"
     if decision.ref == "embedded":
         return "embedded"
-    return "folder" if decision.ref.startswith((".", "/", "~")) or ":\\" in decision.ref else "weights"
+    return "folder" if is_path(decision.ref) else "weights"
 
 
 def _student(root: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from curate.distillation.config import LossConfig
 from curate.distillation.results import TrainingReport
 from curate.licenses.decision import Decision
 from curate.licenses.facts import Catalogue, load_catalogue
-from curate.licenses.names import is_repo_id
+from curate.licenses.names import is_path, is_repo_id
 from curate.licenses.passing_on import LicenseTexts
 from curate.prompts.results import PromptDecision
 from curate.report.text_training import balance_line, compared_models, domain_rows, exam_rows, quality_rows
@@ -128,9 +128,17 @@ def hub_license(name: str, catalogue: Catalogue | None = None) -> dict[str, str]
 def _taught_by(decision: Decision, training: TrainingReport) -> str:
     """The teacher with its revision, or all of them with their shares."""
     if len(training.teachers) < 2:
-        return f"`{_plain(decision.ref)}`{_at(decision.revision)}"
-    shares = [f"`{_plain(one.ref)}`{_at(one.revision)} ({one.share:.0%})" for one in training.teachers]
+        return f"{_named(decision.ref)}{_at(decision.revision)}"
+    shares = [f"{_named(one.ref)}{_at(one.revision)} ({one.share:.0%})" for one in training.teachers]
     return " and ".join(shares)
+
+
+def _named(ref: str) -> str:
+    """A teacher as the world may read it: of a folder on this machine the last part alone."""
+    if not is_path(ref):
+        return f"`{_plain(ref)}`"
+    last = re.split(r"[\\/]", ref.rstrip("\\/"))[-1]
+    return f"the local folder `{_plain(last)}`"
 
 
 def _answers(training: TrainingReport) -> str:
@@ -150,7 +158,7 @@ def _teachers(training: TrainingReport) -> list[str]:
             through += f" (started for it: {_plain(', '.join(dict.fromkeys(start.title for start in one.servings)))})"
         if one.answers:
             lines.append(
-                f"- `{_plain(one.ref)}`: {one.answers:,} answers{through}, {one.cut:,} cut at the bound; "
+                f"- {_named(one.ref)}: {one.answers:,} answers{through}, {one.cut:,} cut at the bound; "
                 f"dropped: {gone or 'none'}"
             )
     return ["", *lines] if lines else []

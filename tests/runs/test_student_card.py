@@ -11,8 +11,8 @@ from huggingface_hub.utils import validate_repo_id
 
 from curate.licenses.facts import load_catalogue
 from curate.runs.config import read_run_config
-from curate.runs.student_card import NO_LICENSE, _metadata, hub_license
-from tests.report.values import allowed_decision
+from curate.runs.student_card import NO_LICENSE, _metadata, hub_license, student_card
+from tests.report.values import allowed_decision, prompt_decision, training_report
 from tests.runs.conftest import EXAMPLES
 
 KNOWN_LICENSES = {tag for facts in load_catalogue().licenses.values() for tag in facts.hub_tags}
@@ -115,6 +115,14 @@ def test_what_the_hub_cannot_know_is_no_base_model(ref, hub):
     content = card_of(config_of(), allowed_decision().model_copy(update={"ref": ref}))
     ModelCard(content).validate()
     assert "base_model" not in content
+
+
+@pytest.mark.parametrize("ref", ["/home/someone/one", "./someone/one/", "C:\\someone\\one", "~/someone/one"])
+def test_of_a_teachers_folder_the_card_names_the_last_part_alone(ref):
+    decision = allowed_decision().model_copy(update={"ref": ref, "revision": ""})
+    content = student_card(config_of(), decision, prompt_decision(), training_report(), run_id="r")
+    assert "from the local folder `one`, on" in content
+    assert "someone" not in content
 
 
 def test_data_sets_are_those_asked_from_the_hub_and_those_that_rows_name_and_the_catalogue_knows(hub):
