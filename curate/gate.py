@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from enum import StrEnum
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any, Literal, Self
 
 from curate.artifact import Artifact, Value, canonical_json, read_json, sha256_file, sha256_folder, sha256_text
@@ -20,6 +20,11 @@ class Verdict(StrEnum):
     def severity(self) -> int:
         """0 for allow, 1 for review, 2 for deny."""
         return ("allow", "review", "deny").index(self.value)
+
+
+def is_path(ref: str) -> bool:
+    """Whether a model's name is written as a place on a machine, of whatever system, and so is no name of the hub."""
+    return ref.startswith((".", "/", "~")) or bool(PureWindowsPath(ref).drive)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

@@ -13,6 +13,7 @@ from curate.distillation.connection import Connection
 from curate.distillation.teacher_config import EndpointConfig
 from curate.distillation.throttle import Budget, Throttle
 from curate.errors import ConfigError, CurateError, Denied, NeedsReview, RunError, UnavailableError
+from curate.gate import is_path
 from curate.progress import Progress, silent
 
 FIRST_WAIT_S = 0.5
@@ -228,8 +229,7 @@ async def check_served(client: Connection, model: str, ref: str) -> None:
     """
     rows = [row for row in await client.list_models() if row.get("id") == model]
     root = str(rows[0].get("root") or "") if rows else ""
-    is_folder = root.startswith(("/", ".", "~")) or ":\\" in root
-    if root and not is_folder and not same_model(root, ref):
+    if root and not is_path(root) and not same_model(root, ref):
         raise Denied(
             f"endpoint: serves {one_line(root)} as {model}, but the ticket is for {ref}",
             hint="ask the license gate about the model that is served",

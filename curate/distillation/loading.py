@@ -10,6 +10,7 @@ from curate.distillation.config import LoadingConfig
 from curate.distillation.sides import is_seq2seq
 from curate.distillation.world import World
 from curate.errors import ConfigError, CurateError, HubUnreachable, MissingExtra, ModelNotFound, UnavailableError
+from curate.gate import is_path
 
 log = logging.getLogger(__name__)
 STORED = "_curate_stored_dtype"
@@ -35,7 +36,7 @@ def load_model(
     """
     torch, transformers = load_libraries()
     folder = Path(ref)
-    if not folder.is_dir() and (ref.startswith((".", "/", "~")) or ref.count("/") > 1):
+    if not folder.is_dir() and (is_path(ref) or ref.count("/") > 1):
         raise ModelNotFound(f"{ref}: no such folder", hint="check the path")
     options: dict[str, Any] = {} if folder.is_dir() else {"revision": revision or None}
     options["local_files_only"] = offline or folder.is_dir()

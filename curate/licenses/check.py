@@ -7,7 +7,7 @@ from pathlib import Path
 
 from curate import __version__
 from curate.errors import CardError, ModelNotFound
-from curate.gate import Finding, Verdict, settle, worst
+from curate.gate import Finding, Verdict, is_path, settle, worst
 from curate.licenses.agreements import under_agreement
 from curate.licenses.bench import Bench, claim_evidence, finding, via_evidence
 from curate.licenses.decision import Case, Decision, Duty, Lineage, LineageNode, PolicyRef, in_organisation
@@ -39,7 +39,7 @@ def parse_ref(text: str, *, revision: str = "") -> ModelRef:
     kind, name = ("dataset", text[8:]) if text.startswith("dataset:") else ("model", text)
     if text == EMBEDDED.name:
         return EMBEDDED
-    if kind == "model" and (name.startswith((".", "/", "~")) or Path(name).is_dir()):
+    if kind == "model" and (is_path(name) or Path(name).is_dir()):
         return ModelRef("model", str(Path(name).expanduser()), folder=True)
     name, _, pinned = name.partition("@")
     name = repo_id_in(name) if "://" in name or "huggingface.co" in name else name

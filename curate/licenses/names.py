@@ -102,11 +102,6 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^\w.-]", "_", name.replace("/", "__"), flags=re.ASCII).lstrip(".")[:150] or "unnamed"
 
 
-def is_path(ref: str) -> bool:
-    """Whether a ref is written as a place on this machine."""
-    return ref.startswith((".", "/", "~")) or ":\\" in ref
-
-
 def repo_folder(name: str) -> str:
     """A folder's name for an id of the hub: ``owner__name``, where the first two underscores are the slash.
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from curate import __version__
-from curate.gate import Finding
+from curate.gate import Finding, is_path
 from curate.licenses.decision import Decision, LineageNode
 from curate.licenses.expression import is_spdx_id
 from curate.licenses.facts import Catalogue, load_catalogue
@@ -133,7 +133,7 @@ def _component(node: LineageNode, decision: Decision, catalogue: Catalogue, *, i
 def _named(node: LineageNode) -> Json:
     """Group, name, version and package URL."""
     owner, _, name = (node.ref if node.kind == "model" else node.ref.partition(":")[2]).rpartition("/")
-    owner = "" if node.ref.startswith((".", "/", "~")) else owner
+    owner = "" if is_path(node.ref) else owner
     told: Json = {"group": bound_text(owner, 200)} if owner else {}
     told["name"] = bound_text(name or node.ref, 200)
     if node.revision:

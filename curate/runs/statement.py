@@ -5,9 +5,8 @@ from typing import Any
 
 from curate.artifact import sha256_file
 from curate.distillation.results import TrainingReport
-from curate.gate import ApprovedTeacher
+from curate.gate import ApprovedTeacher, is_path
 from curate.licenses.decision import Decision
-from curate.licenses.names import is_path
 from curate.licenses.passing_on import LicenseTexts
 from curate.prompts.results import FilterReport, PromptDecision
 from curate.runs.config import RunConfig, read_run_config

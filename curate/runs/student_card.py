@@ -7,9 +7,10 @@ import yaml
 
 from curate.distillation.config import LossConfig
 from curate.distillation.results import TrainingReport
+from curate.gate import is_path
 from curate.licenses.decision import Decision
 from curate.licenses.facts import Catalogue, load_catalogue
-from curate.licenses.names import is_path, is_repo_id
+from curate.licenses.names import is_repo_id
 from curate.licenses.passing_on import LicenseTexts
 from curate.prompts.results import PromptDecision
 from curate.report.text_training import balance_line, compared_models, domain_rows, exam_rows, quality_rows

@@ -1,13 +1,13 @@
 """Check the decisions of a run: verdicts follow from findings, those from policy, cards and catalogue."""
 
 from collections import Counter
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TypeVar
 
 from curate import __version__
 from curate.artifact import Artifact, sha256_file
 from curate.errors import CurateError, InputError, TamperedError
-from curate.gate import Finding, settle
+from curate.gate import Finding, is_path, settle
 from curate.licenses.check import check_license
 from curate.licenses.decision import Decision
 from curate.licenses.facts import load_catalogue
@@ -96,7 +96,7 @@ def _check_again(path: Path, decision: Decision, policy: Policy) -> list[str]:
     if not cards.is_dir() or any(len(node.ref) > LONGEST_KEPT_NAME for node in nodes):
         return []
     for what, ref in (("teacher", decision.ref), ("student's base", decision.case.student_base)):
-        if ref.startswith((".", "/", "~")) or PureWindowsPath(ref).drive:
+        if is_path(ref):
             return [f"{path.name}: the {what} is a folder, so its card was not judged again"]
     again = _judge(decision, policy, cards)
     if again is None or _gist(again) != _gist(decision):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from curate.errors import ConfigError
+from curate.gate import is_path
 from curate.licenses.sources import make_source
 from curate.policy import Policy, policy_names
 from curate.progress import Progress
@@ -65,8 +66,7 @@ class Workshop:
 
 def is_folder(name: str, where: Path) -> bool:
     """Whether a run file's teacher is a folder: written as a path, or there."""
-    is_path = name.startswith((".", "/", "~")) or Path(name).is_absolute()
-    return is_path or (":" not in name and (where / name / "config.json").is_file())
+    return is_path(name) or (":" not in name and (where / name / "config.json").is_file())
 
 
 def package_folder() -> Path:

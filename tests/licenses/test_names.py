@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.gate import is_path
+from curate.licenses.check import parse_ref
 from curate.licenses.names import ModelRef, is_repo_id, repo_folder
 from curate.licenses.sources import CardFolder
 
@@ -32,3 +35,16 @@ def test_ordinary_ids_are_readable_folders() -> None:
     assert repo_folder("Org-1/some_model-7B.v2") == "Org-1__some_model-7B.v2"
     assert repo_folder("gpt2") == "gpt2"
     assert ModelRef("dataset", "o/d").place == "datasets/o__d"
+
+
+@pytest.mark.parametrize("ref", ["./a", "../a/b", "/a/b", "~/a", ".", "C:\\a\\b", "C:/a/b", "\\\\host\\share\\a"])
+def test_what_is_written_as_a_path_of_any_system_is_one(ref: str) -> None:
+    assert is_path(ref)
+    assert parse_ref(ref).folder
+
+
+@pytest.mark.parametrize(
+    "ref", ["gpt2", "a/b", "a/b@main", "a_b/C.d-e", "api:openai/gpt-4o", "dataset:a/b", "embedded", ""]
+)
+def test_names_are_no_paths(ref: str) -> None:
+    assert not is_path(ref)
